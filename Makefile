@@ -1,0 +1,55 @@
+# `make help` lists the targets. All work twice in a row, from a path with spaces, as root and as a normal user.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SPINE := $(TARGET)/debug/spine
+
+.PHONY: help setup build demo dev test lint bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+setup: ## Get the servers (nats-server, Temporal, PostgreSQL) into .tools/, if they are not there
+	@exec bash crates/testkit/servers/setup
+
+build: setup ## Build the spine binary
+	@cargo build --locked --package spine
+
+demo: build ## Send real events through a throw-away stack and check every outcome
+	@exec "$(SPINE)" demo
+
+dev: build ## Run everything on this machine until Ctrl-C; state is kept in .spine/
+	@exec "$(SPINE)" dev --example
+
+test: build ## Run all tests on real servers
+	@if cargo nextest --version >/dev/null 2>&1; then
+		exec cargo nextest run --locked --workspace
+	else
+		echo "cargo-nextest is not installed: using cargo test, one test at a time"
+		exec cargo test --locked --workspace -- --test-threads=1
+	fi
+
+lint: ## Check formatting, clippy, dependencies
+	@cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	if [ "$$(cargo tree --locked --workspace --prefix none --format '{p}' | grep -oE '^opentelemetry v[0-9.]+' | sort -u | wc -l)" -gt 1 ]; then
+		echo "two versions of opentelemetry are in the tree; they can't share a tracer" >&2
+		exit 1
+	fi
+	if cargo deny --version >/dev/null 2>&1; then
+		cargo deny --locked check
+	else
+		echo "NOT CHECKED: cargo-deny is not installed, so licences, bans and advisories were not looked at (cargo install cargo-deny)"
+	fi
+
+bench: setup ## Measure, and print a table; the same as JSON in target/bench.json
+	@cargo build --locked --release --package spine --package spine-loadtest
+	exec "$(TARGET)/release/spine-bench" --spine "$(TARGET)/release/spine" --json "$(TARGET)/bench.json"
+
+clean: ## Remove what was built, the servers, and the state of `make dev`
+	@cargo clean --quiet
+	rm -rf .tools .spine

@@ -1,0 +1,234 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::output::Format;
+
+/// Turns CloudEvents on NATS JetStream into durable work on Temporal.
+#[derive(Debug, Parser)]
+#[command(name = "spine", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where things are, for every command.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// The configuration file [default: spine.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "SPINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of a running `spine dev`, whose servers are used
+    #[arg(long, global = true, value_name = "DIR", default_value = ".spine")]
+    pub(crate) state: PathBuf,
+    /// NATS servers, comma-separated
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
+    /// Temporal's frontend
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    pub(crate) temporal_address: Option<String>,
+    /// Temporal's namespace
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) temporal_namespace: Option<String>,
+    /// Spine's PostgreSQL database
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// How logs are printed, to stderr
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: servers, and all services in one process
+    Dev(Dev),
+    /// Run the web-shop example on a throw-away stack and check every outcome
+    Demo,
+    /// Run the HTTP ingress
+    Ingress,
+    /// Run the router: JetStream to Temporal
+    Router,
+    /// Run the worker: activities on Temporal
+    Worker,
+    /// Run the relay: outbox to JetStream, registry to catalog
+    Relay,
+    /// Migrate the database, make streams and consumers, make schedules equal to the registry
+    Provision,
+    /// Make activities and event types current
+    Apply(Apply),
+    /// Check files without any server; exit code 2 if one is wrong
+    Check(Check),
+    /// List activities or event types, or show one
+    Get(Get),
+    /// Publish an event to JetStream
+    Publish(Publish),
+    /// Look at runs
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Show what became of an event: admission, matches and why, runs, tasks, emitted events
+    Trace(Trace),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Dev {
+    /// Keep nothing: a throw-away state folder and free ports
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// Apply the web-shop example and run stand-ins for the shop's own services
+    #[arg(long)]
+    pub(crate) example: bool,
+    /// Port of nats-server [default: 4222, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) nats_port: Option<u16>,
+    /// Port of Temporal's frontend [default: 7233, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) temporal_port: Option<u16>,
+    /// Port of PostgreSQL [default: 5432, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) postgres_port: Option<u16>,
+    /// Port of the HTTP ingress [default: 8080, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) ingress_port: Option<u16>,
+    /// Port of metrics and health [default: 9464, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) metrics_port: Option<u16>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Apply {
+    /// Files or folders; folders are read to the bottom for .yaml, .yml and .json
+    #[arg(short, long = "file", required = true, num_args = 1.., value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Check {
+    /// Files or folders; folders are read to the bottom for .yaml, .yml and .json
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Get {
+    /// What to list
+    #[arg(value_enum, default_value_t)]
+    pub(crate) kind: Kind,
+    /// Show this one with its document
+    pub(crate) name: Option<String>,
+}
+
+/// What the registry holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Activities
+    #[default]
+    #[value(alias = "activity")]
+    Activities,
+    /// Event types
+    #[value(name = "event-types", aliases = ["event-type", "eventtypes"])]
+    EventTypes,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Publish {
+    /// A CloudEvent in the JSON event format, `-` for stdin; other flags change what it says
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The event's type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+    /// The event's source
+    #[arg(long, value_name = "URI")]
+    pub(crate) source: Option<String>,
+    /// The event's id [default: a new one]
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The event's subject
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// The event's data, as JSON
+    #[arg(short, long, value_name = "JSON")]
+    pub(crate) data: Option<String>,
+    /// The NATS content mode
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
+}
+
+/// The content mode of the CloudEvents NATS binding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The whole event is the message's payload
+    #[default]
+    Structured,
+    /// The data is the payload, the attributes are headers
+    Binary,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, the newest first
+    List {
+        /// Only of this activity
+        #[arg(long)]
+        activity: Option<String>,
+        /// Only with this status: running, completed, failed
+        #[arg(long)]
+        status: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one run: context, tasks, events, audit
+    Show {
+        /// The run's id
+        run: String,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Trace {
+    /// The event's id
+    pub(crate) event: String,
+    /// The event's source, where several use the same id
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Wait until a decision is there and all its runs have ended, at most this many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
+    pub(crate) wait: Option<u64>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every setting, its value with secrets redacted, and where it comes from
+    Show,
+}

@@ -1,0 +1,88 @@
+//! Reads activities and event types from files and folders.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use spine_core::activity::{self, Document};
+use spine_core::document::{Problem, Problems};
+
+use crate::failure::invalid;
+
+/// One file's documents, or all that is wrong with it.
+pub(crate) struct Read {
+    pub(crate) file: String,
+    pub(crate) documents: Result<Vec<Document>, Problems>,
+}
+
+/// Reads every file named, and every `.yaml`, `.yml` and `.json` file below every folder named, in order of name.
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Read>> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, true, &mut files)?;
+    }
+    if files.is_empty() {
+        return Err(invalid("there is no .yaml, .yml or .json file in what was named"));
+    }
+    files.iter().map(|path| read_file(path)).collect()
+}
+
+/// All documents, or an error with every problem of every file, one a line.
+pub(crate) fn documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
+    for read in read(paths)? {
+        match read.documents {
+            Ok(found) => documents.extend(found),
+            Err(Problems(found)) => problems.extend(found),
+        }
+    }
+    match problems.as_slice() {
+        [] => Ok(documents),
+        problems => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(invalid(format!("nothing was applied:\n{}", lines.join("\n"))))
+        }
+    }
+}
+
+fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path).map_err(|error| invalid(format!("read {}: {error}", path.display())))?;
+    if metadata.is_dir() {
+        let entries = std::fs::read_dir(path).with_context(|| format!("read folder {}", path.display()))?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        paths.iter().try_for_each(|path| collect(path, false, files))
+    } else {
+        let known = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        if named || known {
+            files.push(path.to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Read> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| invalid(format!("read {file}: {error}")))?;
+    let documents = match String::from_utf8(bytes) {
+        Ok(text) => activity::parse(&file, &text).and_then(|documents| with_schemas(&file, documents)),
+        Err(_) => Err(problem(&file, 1, 1, "", "the file is not UTF-8 text".into())),
+    };
+    Ok(Read { file, documents })
+}
+
+/// Compiles payload schemas as well: a schema that can't be compiled must not reach a router.
+fn with_schemas(file: &str, documents: Vec<Document>) -> Result<Vec<Document>, Problems> {
+    for document in &documents {
+        if let Document::EventType(definition) = document
+            && let Err(error) = spine_schemas::compile(&definition.value.schema)
+        {
+            return Err(problem(file, definition.pos.line, definition.pos.column, "spec.schema", error.to_string()));
+        }
+    }
+    Ok(documents)
+}
+
+fn problem(file: &str, line: usize, column: usize, path: &str, message: String) -> Problems {
+    Problems(vec![Problem { file: file.to_owned(), line, column, path: path.to_owned(), message }])
+}

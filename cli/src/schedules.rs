@@ -1,0 +1,136 @@
+//! Makes Temporal Schedules equal to the registry.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
+use serde::Serialize;
+use spine_core::activity::{self, Document, Overlap, ScheduleSpec as Rule, ScheduleTrigger, Trigger};
+use spine_core::run::{RunInput, RunTrigger};
+use spine_core::{canonical, names};
+use spine_store::Store;
+use temporalio_client::Client;
+use temporalio_client::schedules::{CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec};
+use temporalio_common::UntypedWorkflow;
+use temporalio_common::data_converters::{PayloadConverter, RawValue};
+
+/// What was done to one schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ScheduleChange {
+    pub(crate) schedule: String,
+    pub(crate) change: &'static str,
+}
+
+/// One schedule as the registry wants it.
+struct Wanted {
+    activity: String,
+    index: usize,
+    enabled: bool,
+    trigger: ScheduleTrigger,
+    /// What stands in the schedule's note, so that a difference is seen without describing each.
+    note: String,
+}
+
+/// Creates, updates and deletes schedules until they are what the registry says. Those of others are left alone.
+pub(crate) async fn sync(client: &Client, store: &Store) -> anyhow::Result<Vec<ScheduleChange>> {
+    let wanted = wanted(store).await?;
+    let mut existing = existing(client).await.context("list Temporal schedules")?;
+    let mut changes = Vec::new();
+    for (id, wanted) in &wanted {
+        let change = match existing.remove(id) {
+            Some(note) if note == wanted.note => continue,
+            Some(_) => {
+                delete(client, id).await?;
+                create(client, id, wanted).await?;
+                "updated"
+            }
+            None => {
+                create(client, id, wanted).await?;
+                "created"
+            }
+        };
+        changes.push(ScheduleChange { schedule: id.clone(), change });
+    }
+    for id in existing.into_keys() {
+        delete(client, &id).await?;
+        changes.push(ScheduleChange { schedule: id, change: "deleted" });
+    }
+    Ok(changes)
+}
+
+async fn wanted(store: &Store) -> anyhow::Result<BTreeMap<String, Wanted>> {
+    let mut all = BTreeMap::new();
+    for row in store.list_activities().await? {
+        let Some(current) = store.current_revision(&row.name).await? else { continue };
+        let name = format!("{} revision {}", row.name, current.revision);
+        for document in activity::parse(&name, &current.document.to_string())? {
+            let Document::Activity(definition) = document else { continue };
+            for (index, trigger) in definition.value.triggers.into_iter().enumerate() {
+                let Trigger::Schedule(trigger) = trigger else { continue };
+                let note = note(&trigger, current.enabled);
+                let wanted = Wanted { activity: row.name.clone(), index, enabled: current.enabled, trigger, note };
+                all.insert(names::schedule_id(&row.name, index), wanted);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The note of every schedule of ours, by id.
+async fn existing(client: &Client) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    let mut schedules = client.list_schedules(ListSchedulesOptions::default());
+    while let Some(schedule) = schedules.try_next().await? {
+        if schedule.schedule_id().starts_with("spine/") {
+            all.insert(schedule.schedule_id().to_owned(), schedule.note().unwrap_or_default().to_owned());
+        }
+    }
+    Ok(all)
+}
+
+/// Says what the schedule was made from; the input is not part of it, the worker reads that when it ticks.
+fn note(trigger: &ScheduleTrigger, enabled: bool) -> String {
+    let rule = format!("{:?} {} {:?} {:?}", trigger.spec, trigger.timezone, trigger.jitter, trigger.overlap);
+    format!("spine {} {}", if enabled { "enabled" } else { "disabled" }, canonical::hash(&serde_json::Value::from(rule)))
+}
+
+async fn create(client: &Client, id: &str, wanted: &Wanted) -> anyhow::Result<()> {
+    let input = RunInput { activity: wanted.activity.clone(), trigger: RunTrigger::Schedule { trigger: wanted.index } };
+    let action = ScheduleAction::start_workflow(
+        UntypedWorkflow::new(names::RUN_WORKFLOW),
+        RawValue::from_value(&input, &PayloadConverter::default()),
+        names::TASK_QUEUE,
+        names::scheduled_run_prefix(&wanted.activity),
+    );
+    let options = CreateScheduleOptions::builder()
+        .action(action)
+        .spec(spec(&wanted.trigger))
+        .overlap_policy(overlap(wanted.trigger.overlap))
+        .paused(!wanted.enabled)
+        .note(wanted.note.clone())
+        .build();
+    client.create_schedule(id, options).await.with_context(|| format!("create schedule {id}"))?;
+    Ok(())
+}
+
+async fn delete(client: &Client, id: &str) -> anyhow::Result<()> {
+    client.get_schedule_handle(id).delete(Default::default()).await.with_context(|| format!("delete schedule {id}"))
+}
+
+fn spec(trigger: &ScheduleTrigger) -> ScheduleSpec {
+    let (cron, intervals) = match &trigger.spec {
+        Rule::Cron(cron) => (vec![cron.clone()], Vec::new()),
+        Rule::Every(every) => (Vec::new(), vec![(*every).into()]),
+    };
+    let jitter = Some(trigger.jitter).filter(|jitter| !jitter.is_zero());
+    ScheduleSpec::builder().cron_strings(cron).intervals(intervals).timezone_name(trigger.timezone.clone()).maybe_jitter(jitter).build()
+}
+
+fn overlap(overlap: Overlap) -> ScheduleOverlapPolicy {
+    match overlap {
+        Overlap::Skip => ScheduleOverlapPolicy::Skip,
+        Overlap::BufferOne => ScheduleOverlapPolicy::BufferOne,
+        Overlap::Allow => ScheduleOverlapPolicy::AllowAll,
+        Overlap::CancelOther => ScheduleOverlapPolicy::CancelOther,
+    }
+}

@@ -1,0 +1,127 @@
+//! What became of an event: gathered from the streams, the database and Temporal.
+
+mod history;
+pub(crate) mod people;
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use serde::Serialize;
+use serde_json::Value;
+use spine_core::decision::Decision;
+use spine_core::key::EventKey;
+use spine_core::run::RunStatus;
+use spine_nats::decisions;
+use spine_store::{AuditRow, PublishState, RunEvent, RunRow, Store, TaskRow};
+use temporalio_client::Client;
+
+/// How often [`settled`] looks again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// One event: its decisions and the runs that they started.
+#[derive(Debug, Serialize)]
+pub(crate) struct EventTrace {
+    /// The event as it stands in the EVENTS stream, while it does and can be read.
+    pub(crate) event: Option<Value>,
+    /// The decision for each message with this source and id, the first first.
+    pub(crate) decisions: Vec<Decision>,
+    /// The runs.
+    pub(crate) runs: Vec<RunTrace>,
+}
+
+/// One run: what it decided on, what it did, what it said.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunTrace {
+    pub(crate) run: RunRow,
+    pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) events: Vec<RunEvent>,
+    pub(crate) audit: Vec<AuditRow>,
+}
+
+impl EventTrace {
+    /// Whether nothing more will happen: every run that was started has ended and told the world.
+    fn is_settled(&self) -> bool {
+        let started = self.decisions.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref());
+        let mut started = started.peekable();
+        let known = |run: &String| self.runs.iter().any(|trace| trace.run.id == *run && trace.is_settled());
+        !self.decisions.is_empty() && (started.peek().is_none() || started.all(known))
+    }
+}
+
+impl RunTrace {
+    fn is_settled(&self) -> bool {
+        self.run.status != RunStatus::Running && self.events.iter().all(|event| event.state != PublishState::Pending)
+    }
+}
+
+/// What is known of the events with this id, one trace a source.
+pub(crate) async fn event(sources: &Sources<'_>, source: Option<&str>, id: &str) -> anyhow::Result<Vec<EventTrace>> {
+    let found = match source {
+        Some(source) => decisions::of_key(sources.jetstream, &EventKey::new(source, id)).await?,
+        None => decisions::of_id(sources.jetstream, id).await?,
+    };
+    let mut traces: Vec<EventTrace> = Vec::new();
+    for decision in found {
+        match traces.iter_mut().find(|trace| trace.decisions.iter().any(|known| known.key == decision.key)) {
+            Some(trace) => trace.decisions.push(decision),
+            None => traces.push(EventTrace { event: None, decisions: vec![decision], runs: Vec::new() }),
+        }
+    }
+    for trace in &mut traces {
+        trace.decisions.sort_by_key(|decision| decision.stream_sequence);
+        trace.event = message(sources.jetstream, &trace.decisions).await?;
+        trace.runs = runs(sources, &trace.decisions).await?;
+    }
+    Ok(traces)
+}
+
+/// Where a trace is gathered from.
+pub(crate) struct Sources<'a> {
+    pub(crate) jetstream: &'a jetstream::Context,
+    pub(crate) store: &'a Store,
+    /// Knows how often foreign workers tried. Without it, that is left out.
+    pub(crate) temporal: Option<&'a Client>,
+}
+
+/// The same, once nothing more will happen, or as it stands when the time is over.
+pub(crate) async fn settled(sources: &Sources<'_>, source: Option<&str>, id: &str, at_most: Duration) -> anyhow::Result<Vec<EventTrace>> {
+    let deadline = Instant::now() + at_most;
+    loop {
+        let traces = event(sources, source, id).await?;
+        let settled = !traces.is_empty() && traces.iter().all(EventTrace::is_settled);
+        if settled || Instant::now() >= deadline {
+            return Ok(traces);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// One run, or `None` if there is none with this id.
+pub(crate) async fn run(store: &Store, temporal: Option<&Client>, id: &str) -> anyhow::Result<Option<RunTrace>> {
+    let Some(run) = store.load_run(id).await? else { return Ok(None) };
+    let mut tasks = store.tasks_of(id).await?;
+    if let Some(temporal) = temporal
+        && tasks.iter().any(|task| task.uses.as_deref() == Some("worker"))
+    {
+        history::fill_attempts(temporal, id, &mut tasks).await;
+    }
+    let (events, audit) = (store.events_of_run(id).await?, store.audit_of(id).await?);
+    Ok(Some(RunTrace { run, tasks, events, audit }))
+}
+
+async fn message(jetstream: &jetstream::Context, found: &[Decision]) -> anyhow::Result<Option<Value>> {
+    let Some(first) = found.first() else { return Ok(None) };
+    let Some(message) = decisions::event_at(jetstream, first.stream_sequence).await? else { return Ok(None) };
+    Ok(spine_nats::wire::decode(&message.headers, &message.payload).ok().map(|event| event.to_json()))
+}
+
+async fn runs(sources: &Sources<'_>, found: &[Decision]) -> anyhow::Result<Vec<RunTrace>> {
+    let mut ids: Vec<&String> = found.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref()).collect();
+    ids.sort();
+    ids.dedup();
+    let mut runs = Vec::new();
+    for id in ids {
+        runs.extend(run(sources.store, sources.temporal, id).await?);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,55 @@
+//! What commands print and how they end, without any server.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::world::spine;
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = spine(folder.path(), args, &BTreeMap::new()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
+const INVALID: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/examples/invalid");
+
+#[test]
+fn the_example_is_right() {
+    let (code, stdout, stderr) = run(&["check", &format!("{EXAMPLES}/activities"), &format!("{EXAMPLES}/event-types"), "-o", "json"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["documents"].as_array().unwrap().len(), 7);
+}
+
+#[test]
+fn wrong_files_end_with_2_and_say_where() {
+    let (code, stdout, stderr) = run(&["check", INVALID, "-o", "json"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let problems = report["problems"].as_array().unwrap();
+    assert!(problems.len() >= 20 && problems.iter().all(|problem| problem["line"].as_u64() >= Some(1)), "{stdout}");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_what_is_away_with_1() {
+    assert_eq!(run(&["nonsense"]).0, Some(2));
+    assert_eq!(run(&["check", "/does/not/exist"]).0, Some(2));
+    let (code, stdout, stderr) = run(&["get", "--database-url", "postgres://spine@127.0.0.1:1/spine"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("PostgreSQL at postgres://"), "{stderr}");
+    let (code, _, stderr) = run(&["publish", "--type", "com.shop..placed", "--source", "s"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("type"), "{stderr}");
+}
+
+#[test]
+fn version_completions_and_configuration_need_no_server() {
+    assert_eq!(run(&["version"]).1, format!("spine {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(run(&["completions", "bash"]).1.contains("_spine"));
+    let (code, stdout, _) = run(&["config", "show", "--database-url", "postgres://me:hidden@db.example/spine"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("database.url") && !stdout.contains("hidden"), "{stdout}");
+}

@@ -1,0 +1,90 @@
+//! Every name that two crates share: streams, subjects, headers, task queues, workflow types, event types.
+
+use crate::key::EventKey;
+
+/// The stream that holds every event.
+pub const EVENTS_STREAM: &str = "EVENTS";
+/// The stream that holds one decision per event.
+pub const DECISIONS_STREAM: &str = "DECISIONS";
+/// The stream that holds dead letters.
+pub const DEAD_STREAM: &str = "DEAD";
+/// The durable consumer that all routers share.
+pub const ROUTER_CONSUMER: &str = "router";
+/// The KV bucket that the catalog is projected into.
+pub const CATALOG_BUCKET: &str = "spine-catalog";
+/// The key in [`CATALOG_BUCKET`] whose value names all that belongs to the current catalog.
+pub const CATALOG_HEAD: &str = "head";
+
+/// The Temporal task queue of our own workflows and activities.
+pub const TASK_QUEUE: &str = "spine";
+/// The Temporal workflow type of a run.
+pub const RUN_WORKFLOW: &str = "RunActivity";
+/// The local activity that loads, resolves, decides and closes a run.
+pub const ADVANCE_ACTIVITY: &str = "AdvanceRun";
+/// The Temporal activity that performs one of our own tasks.
+pub const TASK_ACTIVITY: &str = "RunTask";
+
+/// NATS header that JetStream deduplicates by.
+pub const MSG_ID_HEADER: &str = "Nats-Msg-Id";
+/// HTTP header by which a receiver recognises a repeated request.
+pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
+/// CloudEvents extension: how many runs stand between this event and the outside world.
+pub const HOPS_EXTENSION: &str = "spinehops";
+/// CloudEvents extension on what a run emits: the run's id.
+pub const RUN_EXTENSION: &str = "spinerun";
+
+/// The prefix of the types of our own events.
+pub const OWN_TYPES: &str = "com.spine.";
+/// Type of the event that a schedule's tick stands for.
+pub const TICK_TYPE: &str = "com.spine.schedule.tick";
+
+/// The subject an event of this type is published on.
+pub fn event_subject(event_type: &str) -> String {
+    format!("events.{event_type}")
+}
+
+/// The type that an `events.…` subject stands for, or `None` for any other subject.
+pub fn type_of_subject(subject: &str) -> Option<&str> {
+    subject.strip_prefix("events.")
+}
+
+/// The subject of a dead letter.
+pub fn dead_subject(reason: &str, event_type: &str) -> String {
+    format!("dead.{reason}.{event_type}")
+}
+
+/// The subject of the decision for an event: first a token for its id alone, so that an operator who
+/// knows only the id can look it up with one wildcard, then the whole key.
+pub fn decision_subject(key: &EventKey) -> String {
+    format!("decisions.{}.{key}", key.id_token())
+}
+
+/// The wildcard subject under which all decisions for events with this id stand, whatever their source.
+pub fn decision_subject_of_id(id: &str) -> String {
+    format!("decisions.{}.*", crate::key::id_token(id))
+}
+
+/// The workflow id of the run that `activity` makes of an event.
+pub fn run_id(activity: &str, key: &EventKey) -> String {
+    format!("run/{activity}/{key}")
+}
+
+/// The workflow id that a schedule's action is given. Temporal appends `-<scheduled time, RFC 3339>`.
+pub fn scheduled_run_prefix(activity: &str) -> String {
+    format!("run/{activity}/at")
+}
+
+/// The scheduled time in the id of a scheduled run, or `None` if the run is not a scheduled one.
+pub fn scheduled_time_of(run: &str) -> Option<&str> {
+    run.splitn(3, '/').nth(2)?.strip_prefix("at-")
+}
+
+/// The id of the Temporal Schedule of an activity's `index`th schedule trigger.
+pub fn schedule_id(activity: &str, index: usize) -> String {
+    format!("spine/{activity}/{index}")
+}
+
+/// The value of the `Idempotency-Key` header: the same for every attempt of a task, different for any other.
+pub fn idempotency_key(run: &str, task: &str, index: u32) -> String {
+    format!("{run}/{task}/{index}")
+}

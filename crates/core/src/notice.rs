@@ -1,0 +1,93 @@
+//! What runs and tasks tell the world: `com.spine.*` events and the domain events that tasks emit.
+//!
+//! Ids are made from the run, the task and the fact, so that a repeated attempt writes nothing new.
+
+use serde_json::{Value, json};
+
+use crate::event::{Data, Event};
+use crate::names::{HOPS_EXTENSION, RUN_EXTENSION};
+use crate::planning::Outcome;
+use crate::run::Failure;
+
+/// The source of events that runs emit: `/spine/activities/<activity>`.
+pub fn source(activity: &str) -> String {
+    format!("/spine/activities/{activity}")
+}
+
+/// What all notices of one run share.
+#[derive(Clone, Debug)]
+pub struct RunFacts<'a> {
+    /// The run's id.
+    pub run: &'a str,
+    /// The activity.
+    pub activity: &'a str,
+    /// The revision.
+    pub revision: u32,
+    /// The hops of the event that started the run.
+    pub hops: u64,
+    /// Now, RFC 3339.
+    pub now: &'a str,
+}
+
+impl RunFacts<'_> {
+    /// `com.spine.task.created`.
+    pub fn task_created(&self, task: &str, index: u32, kind: &str) -> Event {
+        let data = json!({"run": self.run, "activity": self.activity, "revision": self.revision,
+            "task": task, "index": index, "uses": kind});
+        self.notice("task.created", &format!("{}/{task}/{index}/created", self.run), data)
+    }
+
+    /// `com.spine.task.completed`.
+    pub fn task_completed(&self, task: &str, index: u32, kind: &str, attempts: u32) -> Event {
+        let data = json!({"run": self.run, "activity": self.activity, "revision": self.revision,
+            "task": task, "index": index, "uses": kind, "attempts": attempts});
+        self.notice("task.completed", &format!("{}/{task}/{index}/completed", self.run), data)
+    }
+
+    /// `com.spine.task.failed`.
+    pub fn task_failed(&self, task: &str, index: u32, kind: &str, failure: &Failure) -> Event {
+        let data = json!({"run": self.run, "activity": self.activity, "revision": self.revision,
+            "task": task, "index": index, "uses": kind, "error": failure});
+        self.notice("task.failed", &format!("{}/{task}/{index}/failed", self.run), data)
+    }
+
+    /// `com.spine.run.completed` or `com.spine.run.failed`.
+    pub fn run_ended(&self, outcome: &Outcome) -> Event {
+        let mut data = json!({"run": self.run, "activity": self.activity, "revision": self.revision});
+        let name = match outcome {
+            Outcome::Completed => "run.completed",
+            Outcome::Failed(failure) => {
+                data["error"] = json!(failure);
+                "run.failed"
+            }
+        };
+        self.notice(name, &format!("{}/ended", self.run), data)
+    }
+
+    /// The domain event of an `emit` task.
+    pub fn emitted(&self, task: &str, index: u32, event_type: &str, subject: Option<String>, data: Option<Value>) -> Event {
+        let mut event = self.event(event_type, &format!("{}/{task}/{index}", self.run));
+        event.subject = subject;
+        if let Some(data) = data {
+            event.datacontenttype = Some("application/json".into());
+            event.data = Data::Json(data);
+        }
+        event
+    }
+
+    fn notice(&self, name: &str, id: &str, data: Value) -> Event {
+        let mut event = self.event(&format!("{}{name}", crate::names::OWN_TYPES), id);
+        event.subject = Some(self.run.to_owned());
+        event.datacontenttype = Some("application/json".into());
+        event.data = Data::Json(data);
+        event
+    }
+
+    fn event(&self, event_type: &str, id: &str) -> Event {
+        let mut event = Event::new(event_type, source(self.activity), id);
+        event.time = Some(self.now.to_owned());
+        event.extensions.insert(HOPS_EXTENSION.into(), Value::from((self.hops + 1).to_string()));
+        event.extensions.insert(RUN_EXTENSION.into(), Value::from(self.run));
+        event
+    }
+}

@@ -1,0 +1,392 @@
+//! Decides which task instances a run executes next. No I/O: the worker performs what is decided here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::activity::{Activity, Retry, Task, Work};
+use crate::expression::{EvalError, Scope};
+use crate::run::{Failure, TaskStatus};
+
+/// The most instances that one `forEach` may decide.
+pub const MAX_INSTANCES: usize = 1000;
+
+/// How far the tasks of a run have come, by task id. A task that is not in here is undecided.
+pub type Progress = BTreeMap<String, TaskProgress>;
+
+/// How far one task has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskProgress {
+    /// It was not decided, for this reason.
+    Skipped(String),
+    /// Its instances, in order of their index. `each` says that they come from a `forEach`.
+    Decided {
+        /// Whether the task's output is a list.
+        each: bool,
+        /// The instances.
+        instances: Vec<Instance>,
+    },
+}
+
+/// How far one task instance has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instance {
+    /// It has not ended.
+    Pending,
+    /// It ended well, with this output.
+    Completed(Value),
+    /// It failed for good.
+    Failed(Failure),
+}
+
+/// What a run does next.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Step {
+    /// Instances to execute, each decided exactly once in a run.
+    pub decided: Vec<Decided>,
+    /// Tasks that will not be executed, with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// Set when the run has ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// All tasks ended well or were skipped.
+    Completed,
+    /// This is why not.
+    Failed(Failure),
+}
+
+/// One decided task instance, everything in it rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// The task's id.
+    pub task: String,
+    /// Which instance of it; 0 without `forEach`.
+    pub index: u32,
+    /// Whether the task has a `forEach`.
+    pub each: bool,
+    /// The rendered work.
+    pub work: Request,
+    /// How failed attempts are repeated.
+    pub retry: Retry,
+    /// The longest one attempt may take.
+    pub timeout: Duration,
+    /// The longest all attempts together may take.
+    pub deadline: Option<Duration>,
+}
+
+/// Rendered work: what a task instance does, with no expression left in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "uses", rename_all = "snake_case")]
+pub enum Request {
+    /// An HTTP request.
+    Http {
+        /// The method.
+        method: String,
+        /// The address.
+        url: String,
+        /// Request headers.
+        headers: BTreeMap<String, String>,
+        /// The JSON body.
+        body: Option<Value>,
+    },
+    /// A domain event.
+    Emit {
+        /// The event's type.
+        event_type: String,
+        /// The event's subject.
+        subject: Option<String>,
+        /// The event's data.
+        data: Option<Value>,
+    },
+    /// An activity of a foreign Temporal worker.
+    Worker {
+        /// Its task queue.
+        task_queue: String,
+        /// Its activity name.
+        activity: String,
+        /// The argument.
+        input: Value,
+    },
+}
+
+impl Request {
+    /// The word after `uses:`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Request::Http { .. } => "http",
+            Request::Emit { .. } => "emit",
+            Request::Worker { .. } => "worker",
+        }
+    }
+}
+
+/// Decides what a run does next from its definition, its scope (`event`, `context`, `config`, `run`) and
+/// how far its tasks have come. Fails where an expression does; the run then fails with it.
+pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Result<Step, Failure> {
+    let mut progress = progress.clone();
+    let mut step = Step::default();
+    while decide_ready(activity, scope, &mut progress, &mut step)? {}
+    if step.decided.is_empty() && !progress.values().any(TaskProgress::is_pending) {
+        step.outcome = Some(conclude(activity, &progress, &mut step.skipped));
+    }
+    Ok(step)
+}
+
+/// The tasks that no other undecided task waits for: while only these run, there is nothing to decide.
+pub fn awaited(activity: &Activity, progress: &Progress) -> Vec<String> {
+    let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
+    let mut awaited: Vec<String> = undecided.flat_map(|task| task.needs.clone()).collect();
+    awaited.sort_unstable();
+    awaited.dedup();
+    awaited
+}
+
+impl TaskProgress {
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::Decided { instances, .. } if instances.contains(&Instance::Pending))
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        let Self::Decided { instances, .. } = self else { return None };
+        instances.iter().find_map(|instance| match instance {
+            Instance::Failed(failure) => Some(failure),
+            _ => None,
+        })
+    }
+
+    /// Whether it ended without failing, so that what needs it may be decided.
+    fn is_satisfied(&self) -> bool {
+        !self.is_pending() && self.failure().is_none()
+    }
+
+    fn status(&self) -> TaskStatus {
+        match self {
+            Self::Skipped(_) => TaskStatus::Skipped,
+            other if other.failure().is_some() => TaskStatus::Failed,
+            other if other.is_pending() => TaskStatus::Created,
+            _ => TaskStatus::Completed,
+        }
+    }
+
+    fn output(&self) -> Value {
+        let Self::Decided { each, instances } = self else { return Value::Null };
+        let output = |instance: &Instance| match instance {
+            Instance::Completed(output) => output.clone(),
+            _ => Value::Null,
+        };
+        match instances.as_slice() {
+            [one] if !each => output(one),
+            all => all.iter().map(output).collect(),
+        }
+    }
+}
+
+/// Decides every task whose needs are satisfied; says whether there was one.
+fn decide_ready(activity: &Activity, scope: &Scope, progress: &mut Progress, step: &mut Step) -> Result<bool, Failure> {
+    let mut any = false;
+    for task in &activity.tasks {
+        let ready = !progress.contains_key(&task.id)
+            && task.needs.iter().all(|need| progress.get(need).is_some_and(TaskProgress::is_satisfied));
+        if ready {
+            any = true;
+            let decision = decide(task, scope, progress, step).map_err(|error| expression_failure(&task.id, &error))?;
+            progress.insert(task.id.clone(), decision);
+        }
+    }
+    Ok(any)
+}
+
+fn decide(task: &Task, scope: &Scope, progress: &Progress, step: &mut Step) -> Result<TaskProgress, EvalError> {
+    let scope = scope.clone().with("tasks", tasks_value(progress));
+    if let Some(when) = &task.when
+        && !when.truth(&scope)?
+    {
+        return Ok(skip(task, format!("`{}` is false", when.source()), step));
+    }
+    let Some(for_each) = &task.for_each else {
+        step.decided.push(instance(task, 0, false, &scope)?);
+        return Ok(TaskProgress::Decided { each: false, instances: vec![Instance::Pending] });
+    };
+    let items = items(for_each, &scope)?;
+    if items.is_empty() {
+        return Ok(skip(task, format!("`{}` is an empty list", for_each.source()), step));
+    }
+    let count = items.len();
+    for (index, item) in (0u32..).zip(items) {
+        let scope = scope.clone().with("item", item).with("index", Value::from(index));
+        step.decided.push(instance(task, index, true, &scope)?);
+    }
+    Ok(TaskProgress::Decided { each: true, instances: vec![Instance::Pending; count] })
+}
+
+fn skip(task: &Task, reason: String, step: &mut Step) -> TaskProgress {
+    step.skipped.push((task.id.clone(), reason.clone()));
+    TaskProgress::Skipped(reason)
+}
+
+fn items(for_each: &crate::expression::Expression, scope: &Scope) -> Result<Vec<Value>, EvalError> {
+    let refused = |message: String| EvalError { expression: for_each.source().to_owned(), message };
+    match for_each.evaluate(scope)? {
+        Value::Array(items) if items.len() > MAX_INSTANCES => {
+            Err(refused(format!("gave {} items; `forEach` takes at most {MAX_INSTANCES}", items.len())))
+        }
+        Value::Array(items) => Ok(items),
+        _ => Err(refused("gave no list, which `forEach` needs".into())),
+    }
+}
+
+fn instance(task: &Task, index: u32, each: bool, scope: &Scope) -> Result<Decided, EvalError> {
+    Ok(Decided {
+        task: task.id.clone(),
+        index,
+        each,
+        work: render(&task.work, scope)?,
+        retry: task.retry.clone(),
+        timeout: task.timeout,
+        deadline: task.deadline,
+    })
+}
+
+fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
+    Ok(match work {
+        Work::Http { method, url, headers, body } => Request::Http {
+            method: method.clone(),
+            url: url.render_url(scope)?,
+            headers: headers.iter().map(|(name, value)| Ok((name.clone(), value.render_text(scope)?))).collect::<Result<_, _>>()?,
+            body: body.as_ref().map(|body| body.render(scope)).transpose()?,
+        },
+        Work::Emit { event_type, subject, data } => Request::Emit {
+            event_type: event_type.clone(),
+            subject: subject.as_ref().map(|subject| subject.render_text(scope)).transpose()?.filter(|text| !text.is_empty()),
+            data: data.as_ref().map(|data| data.render(scope)).transpose()?,
+        },
+        Work::Worker { task_queue, activity, input } => {
+            Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
+        }
+    })
+}
+
+/// What expressions see as `tasks`: status, output and error of every task that was decided or skipped.
+fn tasks_value(progress: &Progress) -> Value {
+    let entry = |(id, task): (&String, &TaskProgress)| {
+        (id.clone(), json!({"status": task.status().as_str(), "output": task.output(), "error": task.failure()}))
+    };
+    Value::Object(progress.iter().map(entry).collect::<Map<_, _>>())
+}
+
+/// How a run with nothing left to do has ended; tasks that a failure kept from running count as skipped.
+fn conclude(activity: &Activity, progress: &Progress, skipped: &mut Vec<(String, String)>) -> Outcome {
+    let failed = activity.tasks.iter().find_map(|task| Some((&task.id, progress.get(&task.id)?.failure()?)));
+    let Some((id, failure)) = failed else { return Outcome::Completed };
+    let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
+    skipped.extend(undecided.map(|task| (task.id.clone(), "a task that it needs failed".to_owned())));
+    Outcome::Failed(Failure::new(failure.kind.clone(), format!("task {id}: {}", failure.message)))
+}
+
+fn expression_failure(task: &str, error: &EvalError) -> Failure {
+    Failure::new("ExpressionFailed", format!("task {task}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::{Expression, Template};
+
+    fn task(id: &str, needs: &[&str]) -> Task {
+        Task {
+            id: id.into(),
+            needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+            when: None,
+            for_each: None,
+            work: Work::Emit { event_type: "com.shop.x".into(), subject: None, data: None },
+            retry: Retry::default(),
+            timeout: Duration::from_secs(1),
+            deadline: None,
+        }
+    }
+
+    fn activity(tasks: Vec<Task>) -> Activity {
+        Activity {
+            name: "a".into(),
+            labels: BTreeMap::new(),
+            description: String::new(),
+            triggers: Vec::new(),
+            context: BTreeMap::new(),
+            tasks,
+        }
+    }
+
+    fn scope() -> Scope {
+        Scope::new().with("event", json!({"data": {"items": ["x", "y"], "none": []}}))
+    }
+
+    fn done(output: Value) -> TaskProgress {
+        TaskProgress::Decided { each: false, instances: vec![Instance::Completed(output)] }
+    }
+
+    fn names(step: &Step) -> Vec<String> {
+        step.decided.iter().map(|d| format!("{}/{}", d.task, d.index)).collect()
+    }
+
+    #[test]
+    fn needs_order_tasks_and_outputs_reach_those_that_need_them() {
+        let mut second = task("second", &["first"]);
+        second.when = Some(Expression::compile("tasks.first.output.risk > 0.5").unwrap());
+        let activity = activity(vec![second, task("first", &[])]);
+        let step = advance(&activity, &scope(), &Progress::new()).unwrap();
+        assert_eq!(names(&step), ["first/0"]);
+        assert_eq!(awaited(&activity, &Progress::from([("first".into(), done(json!(1)))])), ["first"]);
+        let risky = Progress::from([("first".into(), done(json!({"risk": 0.9})))]);
+        assert_eq!(names(&advance(&activity, &scope(), &risky).unwrap()), ["second/0"]);
+        let calm = Progress::from([("first".into(), done(json!({"risk": 0.1})))]);
+        let step = advance(&activity, &scope(), &calm).unwrap();
+        assert_eq!(step.skipped, [("second".into(), "`tasks.first.output.risk > 0.5` is false".into())]);
+        assert_eq!(step.outcome, Some(Outcome::Completed));
+    }
+
+    #[test]
+    fn for_each_decides_one_instance_an_item() {
+        let mut each = task("each", &[]);
+        each.for_each = Some(Expression::compile("event.data.items").unwrap());
+        each.work = Work::Worker { task_queue: "q".into(), activity: "A".into(), input: Template::compile(&json!("${ item }${ index }")).unwrap() };
+        let mut empty = task("empty", &[]);
+        empty.for_each = Some(Expression::compile("event.data.none").unwrap());
+        let step = advance(&activity(vec![each, empty]), &scope(), &Progress::new()).unwrap();
+        assert_eq!(names(&step), ["each/0", "each/1"]);
+        assert!(matches!(&step.decided[1].work, Request::Worker { input, .. } if *input == json!("y1")));
+        assert_eq!(step.skipped, [("empty".into(), "`event.data.none` is an empty list".into())]);
+        assert_eq!(step.outcome, None);
+    }
+
+    #[test]
+    fn what_needs_a_skipped_task_runs_and_what_needs_a_failed_one_does_not() {
+        let activity = activity(vec![task("bad", &[]), task("skipped", &[]), task("after_bad", &["bad"]), task("after_skipped", &["skipped"])]);
+        let failed = TaskProgress::Decided { each: false, instances: vec![Instance::Failed(Failure::new("HttpStatus", "500"))] };
+        let mut progress = Progress::from([("bad".into(), failed), ("skipped".into(), TaskProgress::Skipped("no".into()))]);
+        assert_eq!(names(&advance(&activity, &scope(), &progress).unwrap()), ["after_skipped/0"]);
+        progress.insert("after_skipped".into(), done(Value::Null));
+        let step = advance(&activity, &scope(), &progress).unwrap();
+        assert_eq!(step.outcome, Some(Outcome::Failed(Failure::new("HttpStatus", "task bad: 500"))));
+        assert_eq!(step.skipped, [("after_bad".into(), "a task that it needs failed".into())]);
+    }
+
+    #[test]
+    fn a_run_without_tasks_is_complete_at_once() {
+        assert_eq!(advance(&activity(vec![]), &scope(), &Progress::new()).unwrap().outcome, Some(Outcome::Completed));
+    }
+
+    #[test]
+    fn an_expression_that_fails_fails_the_run_by_name() {
+        let mut bad = task("bad", &[]);
+        bad.when = Some(Expression::compile("event.data.total > 1").unwrap());
+        let failure = advance(&activity(vec![bad]), &scope(), &Progress::new()).unwrap_err();
+        assert!(failure.message.starts_with("task bad: expression `event.data.total > 1`"), "{}", failure.message);
+    }
+}

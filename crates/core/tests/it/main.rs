@@ -1,0 +1,7 @@
+//! What the parser of documents makes of right, wrong and hostile text.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
+
+mod documents;
+mod hostile;
+mod values;

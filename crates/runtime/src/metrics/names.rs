@@ -1,0 +1,36 @@
+//! Every metric's name; the unit is part of it.
+
+/// Counter: decisions by `outcome`.
+pub const ROUTER_DECISIONS: &str = "spine_router_decisions_total";
+/// Counter: starts asked of Temporal by `outcome`.
+pub const ROUTER_STARTS: &str = "spine_router_starts_total";
+/// Counter: dead letters by `reason`.
+pub const ROUTER_DEAD_LETTERS: &str = "spine_router_dead_letters_total";
+/// Gauge: deliveries taken and not settled.
+pub const ROUTER_IN_FLIGHT: &str = "spine_router_in_flight";
+/// Histogram: seconds from a delivery to its settling.
+pub const ROUTER_EVENT_SECONDS: &str = "spine_router_event_seconds";
+/// Histogram: seconds from a delivery to the start request issued.
+pub const ROUTER_START_ISSUE_SECONDS: &str = "spine_router_start_issue_seconds";
+/// Gauge: version of the catalog that decides.
+pub const ROUTER_CATALOG_VERSION: &str = "spine_router_catalog_version";
+/// Gauge: activities in the catalog that decides.
+pub const ROUTER_CATALOG_ACTIVITIES: &str = "spine_router_catalog_activities";
+/// Counter: retries by `dependency`.
+pub const ROUTER_RETRIES: &str = "spine_router_retries_total";
+/// Counter: requests by `outcome`.
+pub const INGRESS_REQUESTS: &str = "spine_ingress_requests_total";
+/// Counter: runs by `outcome`.
+pub const WORKER_RUNS: &str = "spine_worker_runs_total";
+/// Counter: tasks by `kind` and `outcome`.
+pub const WORKER_TASKS: &str = "spine_worker_tasks_total";
+/// Counter: outbox rows published by `outcome`.
+pub const RELAY_PUBLISHED: &str = "spine_relay_published_total";
+/// Counter: outbox rows set aside because they cannot be published.
+pub const RELAY_PARKED: &str = "spine_relay_parked_total";
+/// Gauge: outbox rows that wait.
+pub const RELAY_PENDING_ROWS: &str = "spine_relay_pending_rows";
+/// Gauge: seconds that the oldest waiting outbox row has waited.
+pub const RELAY_OLDEST_PENDING_SECONDS: &str = "spine_relay_oldest_pending_seconds";
+/// Gauge: always 1, labelled with the process's `version`.
+pub const PROCESS_INFO: &str = "spine_process_info";

@@ -1,0 +1,79 @@
+//! What can go wrong with the database, and whether another attempt may help.
+
+use sqlx::migrate::MigrateError;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database could not be reached or refused the statement.
+    #[error("use the database")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed, or the database has migrations that this binary does not know.
+    #[error("migrate the database")]
+    Migrate(#[from] MigrateError),
+    /// There is no such run.
+    #[error("find run {0:?}")]
+    UnknownRun(String),
+    /// There is no such task instance.
+    #[error("find task {task:?} #{index} of run {run:?}")]
+    UnknownTask {
+        /// The run.
+        run: String,
+        /// The task.
+        task: String,
+        /// Which instance.
+        index: u32,
+    },
+    /// One `apply` names the same thing twice.
+    #[error("apply {kind} {name:?}, which is named twice")]
+    NamedTwice {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StoreError::Database(error) | StoreError::Migrate(MigrateError::Execute(error)) => is_transient(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the same statement may succeed later: the connection was the problem, or a SQLSTATE says so
+/// (PostgreSQL, appendix A: 08 connection, 40 rollback, 53 resources, 57 operator intervention,
+/// 55P03 lock not available).
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+                || code == "55P03"
+                // A transaction that idled too long: the connection is gone, the next attempt gets another.
+                || code == "25P03"
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_transient_and_a_missing_run_is_not() {
+        assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_transient());
+        assert!(!StoreError::from(sqlx::Error::RowNotFound).is_transient());
+        assert!(!StoreError::UnknownRun("run/a/b".into()).is_transient());
+    }
+}

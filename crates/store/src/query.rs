@@ -1,0 +1,158 @@
+//! Queries against other people's databases, for the `sql` context: read only and bounded.
+//!
+//! Values never become part of the statement: it is PREPAREd as it was written, in a protocol message
+//! that holds one statement only, so it cannot leave the read-only transaction. The server then says what
+//! type each parameter has, and EXECUTE gets the values as quoted literals, which its own input functions
+//! read: a text serves a text column, a number an integer or numeric one, a string a timestamp or uuid.
+
+mod literal;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+
+use crate::ACQUIRE_TIMEOUT;
+
+/// The most rows that one query may return.
+pub const MAX_ROWS: usize = 1000;
+/// The most bytes of JSON that one query may return.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Few: these are somebody else's connections.
+const MAX_CONNECTIONS: u32 = 4;
+/// How much longer than the server we wait before we give the connection up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A database that activities may ask. Clones share one pool.
+#[derive(Clone, Debug)]
+pub struct QueryDatabase {
+    pool: PgPool,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The database could not be reached or refused the query.
+    #[error("query the database")]
+    Database(#[source] sqlx::Error),
+    /// It took too long.
+    #[error("get an answer within {0:?}")]
+    TimedOut(Duration),
+    /// It has more than [`MAX_ROWS`] rows.
+    #[error("take more than {MAX_ROWS} rows from one query")]
+    TooManyRows,
+    /// It has more than [`MAX_BYTES`] bytes.
+    #[error("take more than {MAX_BYTES} bytes from one query")]
+    TooManyBytes,
+    /// The query has another number of parameters than there are arguments.
+    #[error("query with {given} arguments for {wanted} parameters")]
+    ArgumentCount {
+        /// How many parameters the query has.
+        wanted: usize,
+        /// How many arguments there are.
+        given: usize,
+    },
+    /// PostgreSQL has no text with a NUL in it.
+    #[error("pass argument {0}, which contains a NUL character")]
+    NulInArgument(usize),
+}
+
+impl QueryError {
+    /// Whether the same query may be answered later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            QueryError::Database(error) => crate::error::is_transient(error),
+            QueryError::TimedOut(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl QueryDatabase {
+    /// A handle that connects when it is first used. Fails only if `url` is malformed.
+    pub fn connect_lazy(url: &str) -> Result<Self, QueryError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(QueryError::Database)?
+            .application_name("spine-query")
+            // Nothing is prepared by the driver that `deallocate all` could take away.
+            .statement_cache_capacity(0);
+        let pool = PgPoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false);
+        Ok(Self { pool: pool.connect_lazy_with(options) })
+    }
+
+    /// Runs one statement that returns rows, in a read-only transaction, and returns a list with one
+    /// object per row. `args` are its `$1`, `$2`, …; times come back in UTC.
+    pub async fn query(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
+        let answer = tokio::time::timeout(timeout + GRACE, self.answer(sql, args, timeout)).await;
+        match answer.unwrap_or(Err(QueryError::TimedOut(timeout))) {
+            Err(QueryError::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("57014") => {
+                Err(QueryError::TimedOut(timeout))
+            }
+            answer => answer,
+        }
+    }
+
+    async fn answer(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
+        let mut transaction = self.pool.begin_with("begin read only").await.map_err(QueryError::Database)?;
+        let connection = &mut *transaction;
+        prepare(connection, sql, timeout).await.map_err(QueryError::Database)?;
+        let types = parameter_types(connection).await.map_err(QueryError::Database)?;
+        let rows = execute(connection, &literal::list(args, &types)?).await?;
+        transaction.rollback().await.map_err(QueryError::Database)?;
+        Ok(Value::Array(rows))
+    }
+}
+
+async fn prepare(connection: &mut PgConnection, sql: &str, timeout: Duration) -> Result<(), sqlx::Error> {
+    let milliseconds = timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
+    // A query that failed on this connection has left its prepared statement behind.
+    let settings = format!(
+        "deallocate all; set local statement_timeout = {milliseconds}; set local timezone = 'UTC';
+        set local standard_conforming_strings = on"
+    );
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
+    let sql = sql.trim_end().trim_end_matches(';');
+    let limit = MAX_ROWS + 1;
+    // The line breaks keep a comment at the query's end from taking the rest with it.
+    let prepare = format!("prepare spine_query as select to_jsonb(q)::text from (\n{sql}\n) q limit {limit}");
+    // `query`, not `raw_sql`: the extended protocol refuses a second statement after a semicolon.
+    sqlx::query(AssertSqlSafe(prepare)).persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+async fn parameter_types(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("select parameter_types::text[] from pg_prepared_statements where name = 'spine_query'")
+        .persistent(false)
+        .fetch_one(connection)
+        .await
+}
+
+async fn execute(connection: &mut PgConnection, literals: &str) -> Result<Vec<Value>, QueryError> {
+    let statement = match literals {
+        "" => "execute spine_query".to_owned(),
+        literals => format!("execute spine_query ({literals})"),
+    };
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(statement)).fetch(connection);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = stream.try_next().await.map_err(QueryError::Database)? {
+        let text: &str = row.try_get(0).map_err(QueryError::Database)?;
+        bytes += text.len();
+        if rows.len() == MAX_ROWS {
+            return Err(QueryError::TooManyRows);
+        }
+        if bytes > MAX_BYTES {
+            return Err(QueryError::TooManyBytes);
+        }
+        let row =
+            serde_json::from_str(text).map_err(|error| QueryError::Database(sqlx::Error::Decode(error.into())))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,8 @@
+//! The store on a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod outbox;
+mod query;
+mod registry;
+mod runs;
+mod support;

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spine_store::{QueryDatabase, QueryError};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::support::database_url;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn shop() -> QueryDatabase {
+    let url = database_url().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "create table customer (id int, name text, big bigint, price numeric, vip boolean, tags text[],
+            data jsonb, raw json, at timestamptz, uid uuid, score float8, code varchar(9));
+        insert into customer values (1, 'o''brien \\ x', 9007199254740993, 9.90, true, '{a,b}', '{\"a\": 1}', '[1]',
+            '2026-01-02T03:04:05+02', '6f9619ff-8b86-d011-b42d-00cf4fc964ff', 0.5, 'c1'),
+            (2, 'ann', null, null, false, '{}', '\"text\"', null, null, null, null, null)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    QueryDatabase::connect_lazy(&url).unwrap()
+}
+
+#[tokio::test]
+async fn arguments_become_what_their_columns_are() {
+    let shop = shop().await;
+    let cases = [
+        ("name = $1", json!(["o'brien \\ x"])),
+        ("id = $1", json!([1])),
+        ("id = $1", json!(["1"])),
+        ("big = $1", json!([9_007_199_254_740_993_i64])),
+        ("price = $1", json!([9.9])),
+        ("vip = $1", json!([true])),
+        ("score = $1", json!([0.5])),
+        ("tags = $1", json!([["a", "b"]])),
+        ("id = any($1) and vip", json!([[1, 2]])),
+        ("name = any($1)", json!([["o'brien \\ x", "\"", "{}"]])),
+        ("data = $1", json!([{"a": 1}])),
+        ("data @> $1", json!([{"a": 1}])),
+        ("at = $1", json!(["2026-01-02T01:04:05Z"])),
+        ("uid = $1", json!(["6f9619ff-8b86-d011-b42d-00cf4fc964ff"])),
+        ("code = $1 and id = $2", json!(["c1", 1])),
+        ("$1::text is null and id = $2", json!([null, 1])),
+        ("id = 1", json!([])),
+    ];
+    for (condition, args) in cases {
+        let sql = format!("select id from customer where {condition}");
+        let rows = shop.query(&sql, args.as_array().unwrap(), SECOND).await;
+        assert_eq!(rows.unwrap_or_else(|e| panic!("{condition}: {e:?}")), json!([{"id": 1}]), "{condition}");
+    }
+    let text = shop.query("select id from customer where data = $1", &[json!("text")], SECOND).await.unwrap();
+    assert_eq!(text, json!([{"id": 2}]));
+}
+
+#[tokio::test]
+async fn rows_come_back_as_objects() {
+    let shop = shop().await;
+    let sql = "select id, name, price, tags, at, data from customer order by id desc; -- the newest first";
+    let error = shop.query(sql, &[], SECOND).await.unwrap_err();
+    assert!(matches!(error, QueryError::Database(_)), "a comment after the semicolon is not patched away");
+    let sql = "with c as (select * from customer)\nselect id, price, tags, at from c order by id ;\n";
+    let rows = shop.query(sql, &[], SECOND).await.unwrap();
+    let expected = json!([
+        {"id": 1, "price": 9.90, "tags": ["a", "b"], "at": "2026-01-02T01:04:05+00:00"},
+        {"id": 2, "price": null, "tags": [], "at": null},
+    ]);
+    assert_eq!(rows, expected);
+    let commented = shop.query("select 1 as one -- really", &[], SECOND).await.unwrap();
+    assert_eq!(commented, json!([{"one": 1}]));
+}
+
+#[tokio::test]
+async fn nothing_can_be_written_and_no_statement_added() {
+    let shop = shop().await;
+    create_writer(&shop).await;
+    let attempts = [
+        "delete from customer returning id",
+        "with d as (delete from customer returning id) select * from d",
+        "select 1) q; commit; delete from customer; select (select 1",
+        "select 1) q; delete from customer --",
+        "select set_config('transaction_read_only', 'off', true)",
+        "select writes()",
+        "select * from customer for update",
+    ];
+    for sql in attempts {
+        let error = shop.query(sql, &[], SECOND).await.unwrap_err();
+        assert!(matches!(&error, QueryError::Database(_)), "{sql}: {error:?}");
+        assert!(!error.is_transient(), "{sql}");
+    }
+    let injected = json!("'; delete from customer; --");
+    assert_eq!(shop.query("select id from customer where name = $1", &[injected], SECOND).await.unwrap(), json!([]));
+    let left = shop.query("select count(*) as n from customer", &[], SECOND).await.unwrap();
+    assert_eq!(left, json!([{"n": 2}]));
+}
+
+/// A function that writes, for a query that looks harmless.
+async fn create_writer(shop: &QueryDatabase) {
+    let name = shop.query("select current_database() as name", &[], SECOND).await.unwrap();
+    let server = std::env::var("DATABASE_URL").unwrap();
+    let options: sqlx::postgres::PgConnectOptions = server.parse().unwrap();
+    let options = options.database(name[0]["name"].as_str().unwrap());
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    let create = "create function writes() returns int language sql as 'delete from customer returning id'";
+    sqlx::query(create).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_too_much_has_a_name() {
+    let shop = shop().await;
+    let rows = "select g from generate_series(1, $1) g";
+    let full = shop.query(rows, &[json!(1000)], SECOND * 5).await.unwrap();
+    assert_eq!(full.as_array().map(Vec::len), Some(1000));
+    let error = |sql: &'static str, args: Vec<Value>| {
+        let shop = shop.clone();
+        async move { shop.query(sql, &args, SECOND).await.unwrap_err() }
+    };
+    assert!(matches!(error(rows, vec![json!(1001)]).await, QueryError::TooManyRows));
+    let wide = error("select repeat('x', 2000000) as x", vec![]).await;
+    assert!(matches!(wide, QueryError::TooManyBytes));
+    assert!(matches!(error("select pg_sleep(60)", vec![]).await, QueryError::TimedOut(_)));
+    let count = error("select $1::int + $2::int as n", vec![json!(1)]).await;
+    assert!(matches!(count, QueryError::ArgumentCount { wanted: 2, given: 1 }));
+    let kind = error("select id from customer where id = $1", vec![json!("x")]).await;
+    assert!(matches!(kind, QueryError::Database(_)) && !kind.is_transient());
+    assert_eq!(shop.query("select 1 as one", &[], SECOND).await.unwrap(), json!([{"one": 1}]));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_transient() {
+    let nowhere = QueryDatabase::connect_lazy("postgres://postgres@127.0.0.1:1/none").unwrap();
+    assert!(nowhere.query("select 1", &[], Duration::from_millis(100)).await.unwrap_err().is_transient());
+}

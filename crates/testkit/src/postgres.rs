@@ -1,0 +1,141 @@
+//! PostgreSQL, which refuses to run as root: as root it runs as nobody, from a place that nobody can reach.
+
+mod home;
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use crate::error::ServerError;
+use crate::locate;
+use crate::managed::{Managed, Spec};
+use crate::process::Child;
+
+use home::Home;
+
+/// The role and the database that are there from the start.
+const NAME: &str = "spine";
+
+/// A running PostgreSQL.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Managed,
+    url: String,
+    home: Home,
+}
+
+impl Postgres {
+    /// Starts it on 127.0.0.1:`port` with its data below `state`, and waits until it answers. With `durable`
+    /// false it does not wait for the disk: for what is thrown away. Whoever reaches the port gets in, as
+    /// it listens on 127.0.0.1 alone.
+    pub async fn start(state: &Path, port: u16, durable: bool) -> Result<Self, ServerError> {
+        let home = Home::prepare(state, &locate::postgres("postgres")?)?;
+        if !home.data().join("PG_VERSION").exists() {
+            initialise(&home).await?;
+        }
+        let spec = Spec {
+            name: "PostgreSQL",
+            program: home.program("postgres"),
+            args: arguments(&home, port, durable),
+            log: state.join("postgres.log"),
+            stop: Signal::INT,
+            user: home.user(),
+        };
+        let admin = format!("postgres://{NAME}@127.0.0.1:{port}/postgres");
+        let server = Managed::start(spec, || is_ready(&admin)).await?;
+        let url = create_database(&admin, NAME, "select 1").await?;
+        Ok(Self { server, url, home })
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process, to be paused or killed.
+    pub fn process(&mut self) -> &mut Child {
+        self.server.child()
+    }
+
+    /// Starts it again on the same port and data; one that runs is killed first.
+    pub async fn restart(&mut self) -> Result<(), ServerError> {
+        let url = self.url.clone();
+        self.server.restart(|| is_ready(&url)).await
+    }
+
+    /// Ends it in order: clients are disconnected, data is flushed.
+    pub async fn stop(&mut self) -> Result<(), ServerError> {
+        self.server.stop().await
+    }
+
+    /// Removes its data where that does not stand below its state folder.
+    pub(crate) fn remove_data(&self) {
+        self.home.remove();
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        self.server.ended()
+    }
+}
+
+/// Makes the database `name` beside the one that `url` names, if it is not there, runs `sql` in it, and
+/// returns its URL.
+pub async fn create_database(url: &str, name: &str, sql: &str) -> Result<String, ServerError> {
+    let exists = psql(url, &format!("select 1 from pg_database where datname = '{name}'")).await?;
+    if exists.trim() != "1" {
+        psql(url, &format!("create database {name}")).await?;
+    }
+    let (server, _) = url.rsplit_once('/').unwrap_or((url, ""));
+    let made = format!("{server}/{name}");
+    psql(&made, sql).await?;
+    Ok(made)
+}
+
+/// Runs SQL and returns what it prints, unaligned and without headers.
+pub async fn psql(url: &str, sql: &str) -> Result<String, ServerError> {
+    let program = locate::postgres("psql")?;
+    let mut command = Command::new(&program);
+    command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--command", sql, url]);
+    checked("psql", command).await
+}
+
+async fn is_ready(url: &str) -> bool {
+    psql(url, "select 1").await.is_ok()
+}
+
+async fn initialise(home: &Home) -> Result<(), ServerError> {
+    let mut command = Command::new(home.program("initdb"));
+    let data = home.data().display().to_string();
+    command.args(["--pgdata", &data, "--username", NAME, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+    if let Some(user) = home.user() {
+        command.uid(user).gid(user);
+    }
+    checked("initdb", command).await.map(drop)
+}
+
+fn arguments(home: &Home, port: u16, durable: bool) -> Vec<String> {
+    let mut settings = vec![
+        format!("port={port}"),
+        "listen_addresses=127.0.0.1".into(),
+        "unix_socket_directories=".into(),
+        "max_connections=200".into(),
+        "log_min_messages=warning".into(),
+    ];
+    if !durable {
+        settings.extend(["fsync=off".into(), "full_page_writes=off".into()]);
+    }
+    let data = ["-D".to_owned(), home.data().display().to_string()];
+    data.into_iter().chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting])).collect()
+}
+
+async fn checked(program: &str, mut command: Command) -> Result<String, ServerError> {
+    let start = |source| ServerError::File { path: PathBuf::from(program), source };
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(start)?;
+    if status.success() {
+        return Ok(String::from_utf8_lossy(&stdout).into_owned());
+    }
+    let output = format!("{status}: {}", String::from_utf8_lossy(&stderr).trim());
+    Err(ServerError::Program { program: program.to_owned(), output })
+}

@@ -1,0 +1,1 @@
+//! Benchmarks and fault injection through public interfaces only.

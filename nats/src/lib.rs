@@ -1,0 +1,19 @@
+//! Speaks JetStream: topology, wire format, publish, consume, catalog, dead letters.
+//!
+//! Invariants: nothing counts as published before JetStream's ack; every message that we publish has a
+//! `Nats-Msg-Id`, so publishing again after a lost ack stores nothing twice; a delivery is settled by a
+//! request that the server confirms; whatever waits for a server waits with a growing pause.
+
+mod connect;
+pub mod catalog;
+pub mod consume;
+pub mod dead_letters;
+pub mod decisions;
+mod pause;
+pub mod publish;
+mod read;
+pub mod topology;
+pub mod wire;
+
+pub use connect::{ConnectError, connect};
+pub use read::ReadError;

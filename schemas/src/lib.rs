@@ -1,0 +1,14 @@
+//! Owns every JSON Schema: generated ones for our formats, payload schemas and their compiled validators.
+//!
+//! Invariant: a schema comes from a user, so it is data: bounded in size, depth and in how often it can
+//! apply to one value, with patterns that run in linear time. It never causes I/O.
+
+mod compile;
+mod expansion;
+mod graph;
+mod payload;
+
+pub use compile::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaError, compile};
+pub use expansion::MAX_EXPANSION;
+pub use jsonschema::Validator;
+pub use payload::{InvalidSchema, PayloadSchemas};

@@ -1,0 +1,78 @@
+//! What all activities of this worker share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use spine_core::event::Event;
+use spine_core::expression::Scope;
+use spine_runtime::health::Health;
+use spine_runtime::metrics::Metrics;
+use spine_store::{QueryDatabase, Store};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::definitions::Definitions;
+use crate::http::HttpClient;
+
+/// What the worker works with.
+pub struct Resources {
+    /// Rows, audit and outbox.
+    pub store: Store,
+    /// The operator's plain values: `config` in expressions.
+    pub values: BTreeMap<String, Value>,
+    /// The databases that a `sql` context may name.
+    pub databases: BTreeMap<String, QueryDatabase>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Says whether the worker is up.
+    pub health: Health,
+    /// The most tasks of our own that run at once.
+    pub max_tasks: usize,
+}
+
+/// The same, ready for work.
+pub(crate) struct Engine {
+    pub(crate) store: Store,
+    pub(crate) databases: BTreeMap<String, QueryDatabase>,
+    pub(crate) metrics: Metrics,
+    pub(crate) http: HttpClient,
+    pub(crate) definitions: Definitions,
+    values: Arc<Value>,
+}
+
+/// What a run is to expressions.
+pub(crate) struct RunView<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) activity: &'a str,
+    pub(crate) revision: u32,
+}
+
+impl Engine {
+    pub(crate) fn new(resources: Resources) -> Self {
+        Self {
+            store: resources.store,
+            databases: resources.databases,
+            metrics: resources.metrics,
+            http: HttpClient::new(),
+            definitions: Definitions::default(),
+            values: Arc::new(Value::Object(resources.values.into_iter().collect())),
+        }
+    }
+
+    /// The scope that context lookups see: `event`, `config`, `run`.
+    pub(crate) fn scope(&self, event: &Event, run: &RunView<'_>) -> Scope {
+        let run = serde_json::json!({
+            "id": run.id,
+            "activity": run.activity,
+            "revision": run.revision,
+            "scheduledFor": spine_core::names::scheduled_time_of(run.id),
+        });
+        Scope::new().with("event", event.to_json()).with("config", self.values.clone()).with("run", run)
+    }
+}
+
+/// Now, RFC 3339, UTC.
+pub(crate) fn now() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_else(|_| OffsetDateTime::UNIX_EPOCH.to_string())
+}

@@ -1,0 +1,102 @@
+//! What the workflow and its activities say to each other. Part of recorded histories: fields may be
+//! added with a default, never renamed or removed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use spine_core::run::{Failure, RunInput, TaskResult};
+
+/// The question to `AdvanceRun`. Not recorded in history.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AdvanceInput {
+    /// What started the run.
+    pub(crate) input: RunInput,
+    /// How the task instances ended that ended since the last question.
+    pub(crate) results: Vec<TaskResult>,
+    /// Every task instance that the workflow has started.
+    pub(crate) started: Vec<(String, u32)>,
+}
+
+/// The answer of `AdvanceRun`: one marker in history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all = "snake_case")]
+pub(crate) enum Next {
+    /// Start these, and ask again when one of `awaited`, or all, have ended.
+    Run {
+        /// Task instances to start.
+        start: Vec<Start>,
+        /// Tasks whose end lets another be decided.
+        awaited: Vec<String>,
+    },
+    /// The run is over, well.
+    Completed,
+    /// The run is over, and failed.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// An earlier run has done this event's work.
+    Duplicate {
+        /// Its id.
+        of: String,
+    },
+    /// Nothing is to be done: the activity was disabled or deleted before its schedule ticked.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One task instance to start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The task's id.
+    pub(crate) task: String,
+    /// Which instance.
+    pub(crate) index: u32,
+    /// Set for a task of a foreign worker; else it is one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) foreign: Option<Foreign>,
+    /// What our own activity needs to know of the run.
+    pub(crate) run: RunRef,
+    /// Retry, timeout and deadline.
+    pub(crate) limits: Limits,
+}
+
+/// An activity of a foreign Temporal worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Foreign {
+    pub(crate) task_queue: String,
+    pub(crate) activity: String,
+    pub(crate) input: Value,
+}
+
+/// What every notice of a run says of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunRef {
+    pub(crate) activity: String,
+    pub(crate) revision: u32,
+    pub(crate) hops: u64,
+}
+
+/// How often and how long a task instance may be tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) max_attempts: u32,
+    pub(crate) initial_interval: Duration,
+    pub(crate) backoff: f64,
+    pub(crate) max_interval: Duration,
+    pub(crate) non_retryable: Vec<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// The input of `RunTask`. Recorded in history: small, the request itself stands in the task's row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TaskInput {
+    pub(crate) task: String,
+    pub(crate) index: u32,
+    pub(crate) run: RunRef,
+    pub(crate) timeout: Duration,
+}

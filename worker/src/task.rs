@@ -1,0 +1,127 @@
+//! The Temporal activities of this worker: `AdvanceRun` and `RunTask`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use spine_core::names;
+use spine_core::notice::RunFacts;
+use spine_core::planning::Request;
+use spine_core::run::{Failure, TaskStatus};
+use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
+use spine_store::{OutboxEvent, StoreError, TaskRow};
+use temporalio_common::error::ApplicationFailure;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use crate::advance;
+use crate::engine::{Engine, now};
+use crate::http::{Attempt, Outbound};
+use crate::protocol::{AdvanceInput, Next, TaskInput};
+
+/// What the worker registers.
+pub(crate) struct Activities {
+    pub(crate) engine: Arc<Engine>,
+}
+
+#[activities]
+impl Activities {
+    /// Decides what a run does next; see [`advance::advance`].
+    #[activity(name = "AdvanceRun")]
+    pub(crate) async fn advance(self: Arc<Self>, ctx: ActivityContext, input: AdvanceInput) -> Result<Next, ActivityError> {
+        let (run, execution) = identity(&ctx)?;
+        advance::advance(&self.engine, &run, &execution, input).await.map_err(|error| store_failure(&error))
+    }
+
+    /// Performs one attempt of one task. A task that has ended before is not performed again.
+    #[activity(name = "RunTask")]
+    pub(crate) async fn run_task(self: Arc<Self>, ctx: ActivityContext, input: TaskInput) -> Result<(), ActivityError> {
+        let (run, _) = identity(&ctx)?;
+        attempt(&self.engine, &run, ctx.info().attempt, &input).await
+    }
+}
+
+async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) -> Result<(), ActivityError> {
+    let begun = engine.store.begin_attempt(run, &input.task, input.index, attempt).await;
+    let Some(row) = begun.map_err(|error| store_failure(&error))? else {
+        return Err(refuse(&Failure::new("UnknownTask", format!("run {run} has no task {}/{}", input.task, input.index)), false));
+    };
+    if row.status != TaskStatus::Created {
+        return Ok(());
+    }
+    match perform(engine, run, input, &row).await {
+        Ok(output) => complete(engine, run, attempt, input, &output).await.map_err(|error| store_failure(&error)),
+        Err(Attempt { failure, retryable }) => {
+            count(engine, if retryable { TaskOutcome::Retried } else { TaskOutcome::Failed });
+            tracing::warn!(run, task = input.task, index = input.index, attempt, retryable, error = failure.message, "task attempt failed");
+            let noted = engine.store.fail_attempt(run, &input.task, input.index, attempt, &failure).await;
+            noted.map_err(|error| store_failure(&error))?;
+            Err(refuse(&failure, retryable))
+        }
+    }
+}
+
+async fn perform(engine: &Engine, run: &str, input: &TaskInput, row: &TaskRow) -> Result<Value, Attempt> {
+    let refused = |message: String| Attempt { failure: Failure::new("InvalidRequest", message), retryable: false };
+    let request: Request = serde_json::from_value(row.request.clone().unwrap_or_default()).map_err(|error| refused(error.to_string()))?;
+    match request {
+        Request::Http { method, url, headers, body } => {
+            let request = Outbound {
+                method: &method,
+                url: &url,
+                headers: &headers,
+                body: body.as_ref(),
+                idempotency_key: Some(names::idempotency_key(run, &input.task, input.index)),
+                timeout: within(input.timeout),
+            };
+            engine.http.send(request).await
+        }
+        other => Err(refused(format!("a task that uses {} is not run here", other.kind()))),
+    }
+}
+
+/// A little less than the attempt may take, so that the failure can say what was waited for.
+fn within(timeout: Duration) -> Duration {
+    timeout.mul_f64(0.95)
+}
+
+async fn complete(engine: &Engine, run: &str, attempt: u32, input: &TaskInput, output: &Value) -> Result<(), StoreError> {
+    let now = now();
+    let facts = RunFacts { run, activity: &input.run.activity, revision: input.run.revision, hops: input.run.hops, now: &now };
+    let event = facts.task_completed(&input.task, input.index, "http", attempt);
+    let outbox = OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) };
+    engine.store.finish_task(run, &input.task, input.index, output, &[outbox]).await?;
+    count(engine, TaskOutcome::Completed);
+    Ok(())
+}
+
+fn count(engine: &Engine, outcome: TaskOutcome) {
+    engine.metrics.worker.tasks.inc((TaskKind::Http, outcome));
+}
+
+/// The run's id and Temporal's id of this execution.
+fn identity(ctx: &ActivityContext) -> Result<(String, String), ActivityError> {
+    let info = ctx.info();
+    match (&info.workflow_id, &info.workflow_run_id) {
+        (Some(run), Some(execution)) => Ok((run.clone(), execution.clone())),
+        _ => Err(refuse(&Failure::new("InvalidCaller", "this activity belongs to a run, and no workflow started it"), false)),
+    }
+}
+
+fn store_failure(error: &StoreError) -> ActivityError {
+    let retryable = error.is_transient();
+    tracing::warn!(%error, retryable, "the database failed a run");
+    refuse(&Failure::new("StoreFailed", chain(error)), retryable)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+fn refuse(failure: &Failure, retryable: bool) -> ActivityError {
+    let failure = ApplicationFailure::builder(failure.message.clone()).type_name(failure.kind.clone()).non_retryable(!retryable).build();
+    ActivityError::application(failure)
+}
