@@ -23,14 +23,22 @@ pub(crate) fn config(global: &Global) -> anyhow::Result<Config> {
     ];
     let overrides = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), (*value).clone()?))).collect();
     let dir = std::env::current_dir().context("find the current folder")?;
-    let sources = Sources { dir, state: global.state.clone(), file: global.config.clone(), env: std::env::vars().collect(), overrides };
+    let sources = Sources {
+        dir,
+        state: global.state.clone(),
+        file: global.config.clone(),
+        env: std::env::vars().collect(),
+        overrides,
+    };
     config::load(sources).map_err(|error| invalid(format!("{:#}", anyhow!(error))))
 }
 
 /// Connects to PostgreSQL.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
     let url = config.database.url.expose();
-    Store::connect(url).await.with_context(|| format!("connect to PostgreSQL at {}; is it running?", spine_runtime::secret::redact_url(url)))
+    Store::connect(url)
+        .await
+        .with_context(|| format!("connect to PostgreSQL at {}; is it running?", spine_runtime::secret::redact_url(url)))
 }
 
 /// Connects to NATS.
@@ -43,13 +51,16 @@ pub(crate) async fn nats(config: &Config, name: &str) -> anyhow::Result<async_na
 pub(crate) async fn temporal(config: &Config) -> anyhow::Result<Client> {
     let address = &config.temporal.address;
     let url = if address.contains("://") { address.clone() } else { format!("http://{address}") };
-    let target: url::Url = url.parse().map_err(|error| invalid(format!("temporal.address {address:?} is no address: {error}")))?;
+    let target: url::Url =
+        url.parse().map_err(|error| invalid(format!("temporal.address {address:?} is no address: {error}")))?;
     let options = ConnectionOptions::new(target)
         .identity(format!("spine@{}", std::process::id()))
         .maybe_api_key(config.temporal.api_key.as_ref().map(|key| key.expose().to_owned()))
         .connect_timeout(Duration::from_secs(5))
         .build();
-    let connection = Connection::connect(options).await.with_context(|| format!("connect to Temporal at {address}; is it running?"))?;
+    let connection = Connection::connect(options)
+        .await
+        .with_context(|| format!("connect to Temporal at {address}; is it running?"))?;
     let options = ClientOptions::new(config.temporal.namespace.clone()).build();
     Client::new(connection, options).map_err(|error| anyhow!("{error}"))
 }
@@ -61,7 +72,10 @@ pub(crate) async fn temporal_if_there(config: &Config) -> Option<Client> {
 
 /// Connects, however long it takes: a service waits for its servers instead of dying. `None` if it is told
 /// to stop before.
-pub(crate) async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(shutdown: &Shutdown, mut connect: impl FnMut() -> F) -> Option<T> {
+pub(crate) async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(
+    shutdown: &Shutdown,
+    mut connect: impl FnMut() -> F,
+) -> Option<T> {
     for pause in Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 2) {
         match connect().await {
             Ok(connection) => return Some(connection),
@@ -78,7 +92,8 @@ pub(crate) async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(shutdown
 /// The named databases that `sql` contexts may read.
 pub(crate) fn databases(config: &Config) -> anyhow::Result<BTreeMap<String, QueryDatabase>> {
     let open = |(name, url): (&String, &spine_runtime::secret::Secret)| {
-        let database = QueryDatabase::connect_lazy(url.expose()).map_err(|error| invalid(format!("databases.{name}: {error}")))?;
+        let database =
+            QueryDatabase::connect_lazy(url.expose()).map_err(|error| invalid(format!("databases.{name}: {error}")))?;
         Ok((name.clone(), database))
     };
     config.databases.iter().map(open).collect()

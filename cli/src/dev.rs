@@ -93,7 +93,8 @@ pub(crate) async fn start(global: &Global, options: &Dev, shutdown: Shutdown) ->
         let listener = if service == Service::Ingress { ingress.take() } else { None };
         services::spawn(&mut tasks, service, &parts, listener, &shutdown)?;
     }
-    let mut running = Running { stack, config, parts, shop, ingress_url, metrics_url, tasks, shutdown, stack_file: None };
+    let mut running =
+        Running { stack, config, parts, shop, ingress_url, metrics_url, tasks, shutdown, stack_file: None };
     if !options.ephemeral {
         running.write_stack_file(&global.state)?;
     }
@@ -137,7 +138,10 @@ impl Running {
                 anyhow::bail!("a service ended before all were ready");
             }
             if tokio::time::Instant::now() >= deadline {
-                anyhow::bail!("after {READY:?} not everything is ready: {}", serde_json::to_string(&readiness.components)?);
+                anyhow::bail!(
+                    "after {READY:?} not everything is ready: {}",
+                    serde_json::to_string(&readiness.components)?
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -154,7 +158,12 @@ impl Running {
             ingress_url: self.ingress_url.clone(),
             metrics_url: self.metrics_url.clone(),
             values: self.config.values.clone(),
-            databases: self.config.databases.iter().map(|(name, url)| (name.clone(), url.expose().to_owned())).collect(),
+            databases: self
+                .config
+                .databases
+                .iter()
+                .map(|(name, url)| (name.clone(), url.expose().to_owned()))
+                .collect(),
         };
         file.write(state).with_context(|| format!("write {}", StackFile::path(state).display()))?;
         self.stack_file = Some(state.to_owned());
@@ -183,15 +192,24 @@ fn configure(global: &Global, stack: &Stack) -> anyhow::Result<Config> {
         ("temporal.address".to_owned(), stack.temporal_address().to_owned()),
         ("database.url".to_owned(), stack.database_url().to_owned()),
     ];
-    overrides.extend(global.temporal_namespace.iter().map(|namespace| ("temporal.namespace".to_owned(), namespace.clone())));
+    overrides
+        .extend(global.temporal_namespace.iter().map(|namespace| ("temporal.namespace".to_owned(), namespace.clone())));
     let dir = std::env::current_dir().context("find the current folder")?;
-    let sources = Sources { dir, state: PathBuf::from("/nonexistent"), file: global.config.clone(), env: std::env::vars().collect(), overrides };
+    let sources = Sources {
+        dir,
+        state: PathBuf::from("/nonexistent"),
+        file: global.config.clone(),
+        env: std::env::vars().collect(),
+        overrides,
+    };
     config::load(sources).map_err(|error| crate::failure::invalid(format!("{:#}", anyhow::anyhow!(error))))
 }
 
 /// Makes the shop's database and starts the stand-ins for its services; the configuration then names them.
 async fn open_shop(mut config: Config, temporal: &temporalio_client::Client) -> anyhow::Result<(Option<Shop>, Config)> {
-    let url = spine_testkit::postgres::create_database(config.database.url.expose(), "shop", spine_testkit::shop::SCHEMA).await;
+    let url =
+        spine_testkit::postgres::create_database(config.database.url.expose(), "shop", spine_testkit::shop::SCHEMA)
+            .await;
     config.databases.insert("shop".into(), Secret::new(url.context("make the shop's database")?));
     let shop = Shop::start(temporal.clone()).await.context("start the shop's stand-ins")?;
     let values: BTreeMap<_, _> = shop.values();

@@ -10,7 +10,9 @@ use spine_core::run::{RunInput, RunTrigger};
 use spine_core::{canonical, names};
 use spine_store::Store;
 use temporalio_client::Client;
-use temporalio_client::schedules::{CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec};
+use temporalio_client::schedules::{
+    CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec,
+};
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 
@@ -91,7 +93,11 @@ async fn existing(client: &Client) -> anyhow::Result<BTreeMap<String, String>> {
 /// Says what the schedule was made from; the input is not part of it, the worker reads that when it ticks.
 fn note(trigger: &ScheduleTrigger, enabled: bool) -> String {
     let rule = format!("{:?} {} {:?} {:?}", trigger.spec, trigger.timezone, trigger.jitter, trigger.overlap);
-    format!("spine {} {}", if enabled { "enabled" } else { "disabled" }, canonical::hash(&serde_json::Value::from(rule)))
+    format!(
+        "spine {} {}",
+        if enabled { "enabled" } else { "disabled" },
+        canonical::hash(&serde_json::Value::from(rule))
+    )
 }
 
 async fn create(client: &Client, id: &str, wanted: &Wanted) -> anyhow::Result<()> {
@@ -123,7 +129,12 @@ fn spec(trigger: &ScheduleTrigger) -> ScheduleSpec {
         Rule::Every(every) => (Vec::new(), vec![(*every).into()]),
     };
     let jitter = Some(trigger.jitter).filter(|jitter| !jitter.is_zero());
-    ScheduleSpec::builder().cron_strings(cron).intervals(intervals).timezone_name(trigger.timezone.clone()).maybe_jitter(jitter).build()
+    ScheduleSpec::builder()
+        .cron_strings(cron)
+        .intervals(intervals)
+        .timezone_name(trigger.timezone.clone())
+        .maybe_jitter(jitter)
+        .build()
 }
 
 fn overlap(overlap: Overlap) -> ScheduleOverlapPolicy {

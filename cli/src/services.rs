@@ -79,7 +79,13 @@ pub(crate) async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpLi
 }
 
 /// Connects to what `service` needs, waiting for what is away. `None` if the process is told to stop before.
-async fn connect_for(config: &Config, service: Service, metrics: Metrics, health: Health, shutdown: &Shutdown) -> anyhow::Result<Option<Parts>> {
+async fn connect_for(
+    config: &Config,
+    service: Service,
+    metrics: Metrics,
+    health: Health,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Parts>> {
     let starting = health.register("connections");
     starting.down("waiting for servers");
     let mut parts = Parts { config: config.clone(), metrics, health, jetstream: None, store: None, temporal: None };
@@ -101,31 +107,50 @@ async fn connect_for(config: &Config, service: Service, metrics: Metrics, health
 }
 
 /// Starts one service as a task. `listener` is the ingress's.
-pub(crate) fn spawn(tasks: &mut Tasks, service: Service, parts: &Parts, listener: Option<TcpListener>, shutdown: &Shutdown) -> anyhow::Result<()> {
+pub(crate) fn spawn(
+    tasks: &mut Tasks,
+    service: Service,
+    parts: &Parts,
+    listener: Option<TcpListener>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let missing = || format!("start {service:?} without its connections");
     let jetstream = || parts.jetstream.clone().with_context(missing);
     let (metrics, health, shutdown) = (parts.metrics.clone(), parts.health.clone(), shutdown.clone());
     match service {
         Service::Ingress => {
             let listener = listener.with_context(missing)?;
-            let resources = spine_ingress::Resources { listener, jetstream: jetstream()?, metrics, health, max_body_bytes: parts.config.ingress.max_body_bytes };
+            let resources = spine_ingress::Resources {
+                listener,
+                jetstream: jetstream()?,
+                metrics,
+                health,
+                max_body_bytes: parts.config.ingress.max_body_bytes,
+            };
             tasks.spawn("ingress", spine_ingress::run(resources, shutdown));
         }
         Service::Router => {
             let temporal = parts.temporal.clone().with_context(missing)?;
             let max_in_flight = parts.config.router.max_in_flight;
-            let resources = spine_router::Resources { jetstream: jetstream()?, temporal, metrics, health, max_in_flight };
+            let resources =
+                spine_router::Resources { jetstream: jetstream()?, temporal, metrics, health, max_in_flight };
             tasks.spawn("router", spine_router::run(resources, shutdown));
         }
         Service::Worker => {
-            let (store, temporal) = (parts.store.clone().with_context(missing)?, parts.temporal.clone().with_context(missing)?);
+            let (store, temporal) =
+                (parts.store.clone().with_context(missing)?, parts.temporal.clone().with_context(missing)?);
             let databases = connect::databases(&parts.config)?;
             let (values, max_tasks) = (parts.config.values.clone(), parts.config.worker.max_tasks);
             let resources = spine_worker::Resources { store, values, databases, metrics, health, max_tasks };
             tasks.spawn("worker", spine_worker::run(temporal, resources, shutdown));
         }
         Service::Relay => {
-            let resources = spine_egress::Resources { store: parts.store.clone().with_context(missing)?, jetstream: jetstream()?, metrics, health };
+            let resources = spine_egress::Resources {
+                store: parts.store.clone().with_context(missing)?,
+                jetstream: jetstream()?,
+                metrics,
+                health,
+            };
             tasks.spawn("relay", spine_egress::run(resources, shutdown));
         }
     }

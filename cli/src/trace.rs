@@ -41,7 +41,8 @@ pub(crate) struct RunTrace {
 impl EventTrace {
     /// Whether nothing more will happen: every run that was started has ended and told the world.
     fn is_settled(&self) -> bool {
-        let started = self.decisions.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref());
+        let started =
+            self.decisions.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref());
         let mut started = started.peekable();
         let known = |run: &String| self.runs.iter().any(|trace| trace.run.id == *run && trace.is_settled());
         !self.decisions.is_empty() && (started.peek().is_none() || started.all(known))
@@ -84,7 +85,12 @@ pub(crate) struct Sources<'a> {
 }
 
 /// The same, once nothing more will happen, or as it stands when the time is over.
-pub(crate) async fn settled(sources: &Sources<'_>, source: Option<&str>, id: &str, at_most: Duration) -> anyhow::Result<Vec<EventTrace>> {
+pub(crate) async fn settled(
+    sources: &Sources<'_>,
+    source: Option<&str>,
+    id: &str,
+    at_most: Duration,
+) -> anyhow::Result<Vec<EventTrace>> {
     let deadline = Instant::now() + at_most;
     loop {
         let traces = event(sources, source, id).await?;
@@ -116,7 +122,8 @@ async fn message(jetstream: &jetstream::Context, found: &[Decision]) -> anyhow::
 }
 
 async fn runs(sources: &Sources<'_>, found: &[Decision]) -> anyhow::Result<Vec<RunTrace>> {
-    let mut ids: Vec<&String> = found.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref()).collect();
+    let mut ids: Vec<&String> =
+        found.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref()).collect();
     ids.sort();
     ids.dedup();
     let mut runs = Vec::new();

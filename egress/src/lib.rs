@@ -73,7 +73,12 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RelayEr
 }
 
 /// Works until the lock is lost or the end is wished for.
-async fn hold(mut lock: RelayLock, resources: &Resources, component: &Component, shutdown: &Shutdown) -> Result<(), RelayError> {
+async fn hold(
+    mut lock: RelayLock,
+    resources: &Resources,
+    component: &Component,
+    shutdown: &Shutdown,
+) -> Result<(), RelayError> {
     let work = async {
         let relay = relay::relay(resources, component, shutdown);
         let projection = projection::project(resources, shutdown);

@@ -5,7 +5,7 @@ use spine_nats::catalog::{Catalog, CatalogError};
 use spine_runtime::shutdown::Shutdown;
 use spine_store::{RegistryChanges, StoreError};
 
-use crate::{RelayError, Resources, pauses, PAUSES};
+use crate::{PAUSES, RelayError, Resources, pauses};
 
 /// Why a state could not be projected.
 #[derive(Debug, thiserror::Error)]

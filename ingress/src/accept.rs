@@ -34,7 +34,9 @@ async fn answer(shared: &Shared, request: HttpRequest) -> (Label, Response) {
     let headers = request.headers().clone();
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return too_large(&rejection.body_text()),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return too_large(&rejection.body_text());
+        }
         Err(rejection) => return refuse(Label::Invalid, StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     accept_body(shared, &headers, &body).await

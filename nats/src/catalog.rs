@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::Store;
-use futures::stream::BoxStream;
 use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use serde_json::Value;
 use spine_core::catalog::{CatalogHead, document_key};
 use spine_core::names::{CATALOG_BUCKET, CATALOG_HEAD};

@@ -41,11 +41,13 @@ impl Deliveries {
     pub async fn open(jetstream: &jetstream::Context, max_in_flight: usize) -> Result<Self, ConsumeError> {
         let consumer = jetstream.get_consumer_from_stream(ROUTER_CONSUMER, EVENTS_STREAM).await?;
         let fetcher = Fetcher { consumer, slots: Arc::new(Semaphore::new(max_in_flight)), pull: None, failures: 0 };
-        Ok(Self(futures::stream::unfold(fetcher, |mut fetcher| async move {
-            let delivery = fetcher.next().await;
-            Some((delivery, fetcher))
-        })
-        .boxed()))
+        Ok(Self(
+            futures::stream::unfold(fetcher, |mut fetcher| async move {
+                let delivery = fetcher.next().await;
+                Some((delivery, fetcher))
+            })
+            .boxed(),
+        ))
     }
 }
 

@@ -4,8 +4,8 @@
 //! `Nats-Msg-Id`, so publishing again after a lost ack stores nothing twice; a delivery is settled by a
 //! request that the server confirms; whatever waits for a server waits with a growing pause.
 
-mod connect;
 pub mod catalog;
+mod connect;
 pub mod consume;
 pub mod dead_letters;
 pub mod decisions;

@@ -204,7 +204,8 @@ impl Target {
     }
 
     fn refused(&self, error: &Value) -> ProvisionError {
-        let description = error.get("description").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
+        let description =
+            error.get("description").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
         ProvisionError::Refused { name: self.name.clone(), description }
     }
 }

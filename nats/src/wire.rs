@@ -7,8 +7,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::HeaderMap;
+use async_nats::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use serde_json::Value;
 use spine_core::event::{Data, Event, EventError, check_attribute_name, check_type};
@@ -56,7 +56,8 @@ pub fn encode(event: &Event, mode: Mode) -> Result<(HeaderMap, Bytes), EventErro
 
 /// The event that a message carries, checked by every rule.
 pub fn decode(headers: &HeaderMap, payload: &[u8]) -> Result<Event, EventError> {
-    let mut content_types = pairs(headers).filter(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)).map(|(_, value)| value);
+    let mut content_types =
+        pairs(headers).filter(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)).map(|(_, value)| value);
     let content_type = content_types.next();
     if content_types.next().is_some() {
         return Err(EventError::new(CONTENT_TYPE, "two of them", "stand once"));
@@ -83,7 +84,8 @@ fn binary_attributes(event: &Event) -> BTreeMap<String, String> {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let mut attributes: BTreeMap<_, _> = event.attributes().into_iter().map(|(name, value)| (name, text(value))).collect();
+    let mut attributes: BTreeMap<_, _> =
+        event.attributes().into_iter().map(|(name, value)| (name, text(value))).collect();
     if matches!(event.data, Data::Json(_)) {
         attributes.entry("datacontenttype".into()).or_insert_with(|| "application/json".into());
     }

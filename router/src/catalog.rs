@@ -55,7 +55,11 @@ pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
                 tracing::info!(version = head.version, activities = head.activities.len(), "catalog loaded");
             }
             Err(reason) => {
-                tracing::error!(version = head.version, reason, "the catalog can't be loaded; going on with the one before");
+                tracing::error!(
+                    version = head.version,
+                    reason,
+                    "the catalog can't be loaded; going on with the one before"
+                );
                 component.down(format!("catalog version {} can't be loaded: {reason}", head.version));
             }
         }
@@ -63,8 +67,13 @@ pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
 }
 
 /// Loads what `head` names. `documents` keeps what is loaded: most of it stays from one state to the next.
-async fn load(catalog: &Catalog, head: &CatalogHead, documents: &mut BTreeMap<String, Value>) -> Result<Snapshot, String> {
-    let hashes = head.activities.iter().map(|entry| &entry.hash).chain(head.event_types.iter().map(|entry| &entry.hash));
+async fn load(
+    catalog: &Catalog,
+    head: &CatalogHead,
+    documents: &mut BTreeMap<String, Value>,
+) -> Result<Snapshot, String> {
+    let hashes =
+        head.activities.iter().map(|entry| &entry.hash).chain(head.event_types.iter().map(|entry| &entry.hash));
     let mut current = BTreeMap::new();
     for hash in hashes {
         let document = match documents.remove(hash) {
@@ -83,7 +92,11 @@ fn build(head: &CatalogHead, documents: &BTreeMap<String, Value>) -> Result<Snap
     for entry in &head.activities {
         match parse(&entry.name, documents.get(&entry.hash))? {
             Document::Activity(definition) => {
-                entries.push(Entry { revision: entry.revision, enabled: entry.enabled, definition: Arc::new(definition.value) });
+                entries.push(Entry {
+                    revision: entry.revision,
+                    enabled: entry.enabled,
+                    definition: Arc::new(definition.value),
+                });
             }
             Document::EventType(_) => return Err(format!("{} is no activity", entry.name)),
         }

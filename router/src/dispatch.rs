@@ -6,8 +6,8 @@ use spine_core::event::Event;
 use spine_core::names;
 use spine_core::run::{RunInput, RunTrigger};
 use spine_runtime::metrics::labels::{Dependency, Start};
-use temporalio_client::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions};
 use temporalio_client::errors::WorkflowStartError;
+use temporalio_client::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions};
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 
@@ -26,9 +26,18 @@ pub(crate) enum Started {
 }
 
 /// Starts one run; doing it again starts nothing. `received` is when the delivery arrived.
-pub(crate) async fn start(shared: &Shared, activity: &str, revision: u32, event: &Event, received: Instant) -> Attempt<Started> {
+pub(crate) async fn start(
+    shared: &Shared,
+    activity: &str,
+    revision: u32,
+    event: &Event,
+    received: Instant,
+) -> Attempt<Started> {
     let id = names::run_id(activity, &event.key());
-    let input = RunInput { activity: activity.to_owned(), trigger: RunTrigger::Event { revision, event: Box::new(event.clone()) } };
+    let input = RunInput {
+        activity: activity.to_owned(),
+        trigger: RunTrigger::Event { revision, event: Box::new(event.clone()) },
+    };
     let input = RawValue::from_value(&input, &PayloadConverter::default());
     let options = WorkflowStartOptions::new(names::TASK_QUEUE, id)
         .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
@@ -47,7 +56,9 @@ fn classify(result: Result<(), WorkflowStartError>) -> (Start, Attempt<Started>)
     match result {
         Ok(()) => (Start::Started, Attempt::Ended(Started::New)),
         Err(WorkflowStartError::AlreadyStarted { .. }) => (Start::AlreadyStarted, Attempt::Ended(Started::Already)),
-        Err(WorkflowStartError::PayloadConversion(error)) => (Start::Failed, Attempt::Ended(Started::Refused(error.to_string()))),
+        Err(WorkflowStartError::PayloadConversion(error)) => {
+            (Start::Failed, Attempt::Ended(Started::Refused(error.to_string())))
+        }
         // What is wrong with the request stays wrong; everything else is about the server or its set-up, which an operator mends.
         Err(WorkflowStartError::Rpc(status)) if status.code() == tonic::Code::InvalidArgument => {
             (Start::Failed, Attempt::Ended(Started::Refused(status.message().to_owned())))

@@ -22,13 +22,22 @@ pub(crate) enum Attempt<T> {
 
 /// Tries until it is known how it ended. `None` if the router is told to stop before that; the delivery
 /// then goes to another router.
-pub(crate) async fn until_ended<T, F: Future<Output = Attempt<T>>>(shared: &Shared, delivery: &Delivery, mut attempt: impl FnMut() -> F) -> Option<T> {
+pub(crate) async fn until_ended<T, F: Future<Output = Attempt<T>>>(
+    shared: &Shared,
+    delivery: &Delivery,
+    mut attempt: impl FnMut() -> F,
+) -> Option<T> {
     for pause in Backoff::new(PAUSES.0, PAUSES.1, 2) {
         match attempt().await {
             Attempt::Ended(result) => return Some(result),
             Attempt::Away(dependency, reason) => {
                 shared.metrics.router.retries.inc(dependency);
-                tracing::warn!(sequence = delivery.stream_sequence, ?dependency, reason, "waiting for a server; trying again in {pause:?}");
+                tracing::warn!(
+                    sequence = delivery.stream_sequence,
+                    ?dependency,
+                    reason,
+                    "waiting for a server; trying again in {pause:?}"
+                );
             }
         }
         tokio::select! {

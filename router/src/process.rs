@@ -34,7 +34,7 @@ pub(crate) async fn process(shared: &Shared, delivery: Delivery) {
 }
 
 async fn decide(shared: &Shared, delivery: &Delivery, received: Instant) -> Option<Settlement> {
-    let Some(snapshot) = shared.catalog.load_full() else { return None };
+    let snapshot = shared.catalog.load_full()?;
     let ruling = ruling::rule(delivery, &snapshot);
     let (outcome, verdicts) = match ruling.result {
         Err(rejection) => (rejected(shared, delivery, &ruling.identity, rejection).await?, Vec::new()),
@@ -51,16 +51,26 @@ async fn decide(shared: &Shared, delivery: &Delivery, received: Instant) -> Opti
 }
 
 /// Starts what matched, and says what the event became.
-async fn carry_out(shared: &Shared, delivery: &Delivery, identity: &Identity, admitted: Admitted, received: Instant) -> Option<(Outcome, Vec<Verdict>)> {
+async fn carry_out(
+    shared: &Shared,
+    delivery: &Delivery,
+    identity: &Identity,
+    admitted: Admitted,
+    received: Instant,
+) -> Option<(Outcome, Vec<Verdict>)> {
     let Admitted { event, mut verdicts } = admitted;
     let starts = verdicts.iter().filter(|verdict| verdict.matched).map(|verdict| {
         let event = &event;
-        until_ended(shared, delivery, move || dispatch::start(shared, &verdict.activity, verdict.revision, event, received))
+        until_ended(shared, delivery, move || {
+            dispatch::start(shared, &verdict.activity, verdict.revision, event, received)
+        })
     });
-    let started: Vec<Option<Started>> = stream::iter(starts.collect::<Vec<_>>()).buffered(STARTS_AT_ONCE).collect().await;
+    let started: Vec<Option<Started>> =
+        stream::iter(starts.collect::<Vec<_>>()).buffered(STARTS_AT_ONCE).collect().await;
     let started: Vec<Started> = started.into_iter().collect::<Option<_>>()?;
     for (verdict, started) in verdicts.iter_mut().zip(&started) {
-        verdict.run = (!matches!(started, Started::Refused(_))).then(|| names::run_id(&verdict.activity, &identity.key));
+        verdict.run =
+            (!matches!(started, Started::Refused(_))).then(|| names::run_id(&verdict.activity, &identity.key));
     }
     if let Some(Started::Refused(detail)) = started.iter().find(|started| matches!(started, Started::Refused(_))) {
         let rejection = Rejection { reason: DeadReason::StartRefused, detail: detail.clone() };
@@ -84,7 +94,11 @@ async fn started_before(shared: &Shared, delivery: &Delivery, identity: &Identit
         }
     });
     let known = known.await?;
-    let earlier = known.iter().map(|decision| decision.stream_sequence).filter(|sequence| *sequence != delivery.stream_sequence).min();
+    let earlier = known
+        .iter()
+        .map(|decision| decision.stream_sequence)
+        .filter(|sequence| *sequence != delivery.stream_sequence)
+        .min();
     Some(match earlier {
         Some(sequence) => Outcome::Duplicate { of_sequence: Some(sequence) },
         None if delivery.deliveries > 1 => Outcome::Started,
@@ -103,7 +117,14 @@ async fn rejected(shared: &Shared, delivery: &Delivery, identity: &Identity, rej
     })
     .await?;
     shared.metrics.router.dead_letters.inc(reason.as_str());
-    tracing::info!(sequence = delivery.stream_sequence, event_type = identity.event_type, id = identity.id, reason = reason.as_str(), detail, "event is dead");
+    tracing::info!(
+        sequence = delivery.stream_sequence,
+        event_type = identity.event_type,
+        id = identity.id,
+        reason = reason.as_str(),
+        detail,
+        "event is dead"
+    );
     Some(Outcome::Rejected { reason, detail })
 }
 
@@ -117,7 +138,13 @@ async fn record(shared: &Shared, delivery: &Delivery, decision: &Decision) -> Op
     .await
 }
 
-fn decision(delivery: &Delivery, identity: Identity, catalog_version: u64, outcome: Outcome, mut verdicts: Vec<Verdict>) -> Decision {
+fn decision(
+    delivery: &Delivery,
+    identity: Identity,
+    catalog_version: u64,
+    outcome: Outcome,
+    mut verdicts: Vec<Verdict>,
+) -> Decision {
     let verdicts_left_out = verdicts.len().saturating_sub(MAX_VERDICTS);
     verdicts.truncate(MAX_VERDICTS);
     Decision {

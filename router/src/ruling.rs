@@ -33,18 +33,31 @@ pub(crate) struct Admitted {
 
 /// Decides.
 pub(crate) fn rule(delivery: &Delivery, snapshot: &Snapshot) -> Ruling {
-    let facts = admission::Delivery { subject: &delivery.subject, bytes: delivery.payload.len(), deliveries: delivery.deliveries };
+    let facts = admission::Delivery {
+        subject: &delivery.subject,
+        bytes: delivery.payload.len(),
+        deliveries: delivery.deliveries,
+    };
     let catalog_version = snapshot.index.version();
     let subject_type = names::type_of_subject(&delivery.subject).unwrap_or(&delivery.subject);
     if let Err(rejection) = admission::before_decode(&facts) {
         // It is not read again: reading it may be what goes wrong.
-        return Ruling { identity: Identity::of_message(delivery, subject_type), catalog_version, result: Err(rejection) };
+        return Ruling {
+            identity: Identity::of_message(delivery, subject_type),
+            catalog_version,
+            result: Err(rejection),
+        };
     }
     let event = match wire::decode(&delivery.headers, &delivery.payload) {
         Ok(event) => event,
         Err(error) => {
             let rejection = Rejection { reason: DeadReason::InvalidEvent, detail: error.to_string() };
-            let identity = Identity::of_fragments(delivery, error.event_source(), error.event_id(), error.event_type().unwrap_or(subject_type));
+            let identity = Identity::of_fragments(
+                delivery,
+                error.event_source(),
+                error.event_id(),
+                error.event_type().unwrap_or(subject_type),
+            );
             return Ruling { identity, catalog_version, result: Err(rejection) };
         }
     };
@@ -55,20 +68,31 @@ pub(crate) fn rule(delivery: &Delivery, snapshot: &Snapshot) -> Ruling {
 
 fn admit(facts: &admission::Delivery<'_>, event: &Event, snapshot: &Snapshot) -> Result<(), Rejection> {
     admission::after_decode(facts, event)?;
-    snapshot.schemas.validate(&event.event_type, &event.data).map_err(|detail| Rejection { reason: DeadReason::SchemaViolation, detail })
+    snapshot
+        .schemas
+        .validate(&event.event_type, &event.data)
+        .map_err(|detail| Rejection { reason: DeadReason::SchemaViolation, detail })
 }
 
 impl Identity {
     fn of_event(event: &Event) -> Self {
-        Self { key: event.key(), source: event.source.clone(), id: event.id.clone(), event_type: event.event_type.clone() }
+        Self {
+            key: event.key(),
+            source: event.source.clone(),
+            id: event.id.clone(),
+            event_type: event.event_type.clone(),
+        }
     }
 
     /// What could be read of an event that is none; where that does not tell it from others, its place in the stream does.
     fn of_fragments(delivery: &Delivery, source: Option<&str>, id: Option<&str>, event_type: &str) -> Self {
         match (source, id) {
-            (Some(source), Some(id)) => {
-                Self { key: EventKey::new(source, id), source: source.into(), id: id.into(), event_type: event_type.into() }
-            }
+            (Some(source), Some(id)) => Self {
+                key: EventKey::new(source, id),
+                source: source.into(),
+                id: id.into(),
+                event_type: event_type.into(),
+            },
             (source, id) => {
                 let place = Self::of_message(delivery, event_type);
                 Self { source: source.unwrap_or_default().into(), id: id.map_or(place.id, str::to_owned), ..place }

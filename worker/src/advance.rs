@@ -16,7 +16,9 @@ use spine_core::notice::RunFacts;
 use spine_core::planning::{self, Decided, Outcome, Progress, Request, Step};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::{Run, TaskKind, TaskOutcome};
-use spine_store::{AuditEntry, FinishedTask, NewRun, NewTask, Opened, OutboxEvent, RunRow, StepRecord, StoreError, TaskRow, Trigger};
+use spine_store::{
+    AuditEntry, FinishedTask, NewRun, NewTask, Opened, OutboxEvent, RunRow, StepRecord, StoreError, TaskRow, Trigger,
+};
 
 use crate::context;
 use crate::engine::{Engine, RunView, now};
@@ -24,7 +26,12 @@ use crate::progress;
 use crate::protocol::{AdvanceInput, Foreign, Limits, Next, RunRef, Start};
 
 /// Answers what run `id`, executed as `execution`, does next.
-pub(crate) async fn advance(engine: &Engine, id: &str, execution: &str, question: AdvanceInput) -> Result<Next, StoreError> {
+pub(crate) async fn advance(
+    engine: &Engine,
+    id: &str,
+    execution: &str,
+    question: AdvanceInput,
+) -> Result<Next, StoreError> {
     let run = match engine.store.load_run(id).await? {
         Some(run) => run,
         None => match open(engine, id, execution, &question.input).await? {
@@ -38,7 +45,11 @@ pub(crate) async fn advance(engine: &Engine, id: &str, execution: &str, question
     }
     match (run.status, &run.error) {
         (RunStatus::Completed, _) => return Ok(Next::Completed),
-        (RunStatus::Failed, error) => return Ok(Next::Failed { failure: error.clone().unwrap_or_else(|| Failure::new("Unknown", "no reason was kept")) }),
+        (RunStatus::Failed, error) => {
+            return Ok(Next::Failed {
+                failure: error.clone().unwrap_or_else(|| Failure::new("Unknown", "no reason was kept")),
+            });
+        }
         (RunStatus::Running, _) => {}
     }
     let definition = match engine.definitions.get(&engine.store, &run.activity, run.revision).await? {
@@ -49,7 +60,12 @@ pub(crate) async fn advance(engine: &Engine, id: &str, execution: &str, question
 }
 
 /// Opens the run, or says how it ends before it began.
-async fn open(engine: &Engine, id: &str, execution: &str, input: &RunInput) -> Result<Result<RunRow, Next>, StoreError> {
+async fn open(
+    engine: &Engine,
+    id: &str,
+    execution: &str,
+    input: &RunInput,
+) -> Result<Result<RunRow, Next>, StoreError> {
     let new = match &input.trigger {
         RunTrigger::Event { revision, event } => NewRun {
             id: id.to_owned(),
@@ -73,7 +89,13 @@ async fn open(engine: &Engine, id: &str, execution: &str, input: &RunInput) -> R
 }
 
 /// The run that a tick stands for: of the revision that is current now, if the activity is still enabled.
-async fn tick(engine: &Engine, id: &str, execution: &str, activity: &str, trigger: usize) -> Result<Result<NewRun, Next>, StoreError> {
+async fn tick(
+    engine: &Engine,
+    id: &str,
+    execution: &str,
+    activity: &str,
+    trigger: usize,
+) -> Result<Result<NewRun, Next>, StoreError> {
     let skipped = |reason: String| {
         tracing::info!(run = id, reason, "tick skipped");
         Ok(Err(Next::Skipped { reason }))
@@ -107,7 +129,12 @@ async fn tick(engine: &Engine, id: &str, execution: &str, activity: &str, trigge
     }))
 }
 
-async fn proceed(engine: &Engine, run: &RunRow, definition: &Arc<Activity>, question: AdvanceInput) -> Result<Next, StoreError> {
+async fn proceed(
+    engine: &Engine,
+    run: &RunRow,
+    definition: &Arc<Activity>,
+    question: AdvanceInput,
+) -> Result<Next, StoreError> {
     let scope = engine.scope(&run.event, &RunView { id: &run.id, activity: &run.activity, revision: run.revision });
     let (context, hash) = match resolve(engine, run, definition, &scope).await? {
         Ok(resolved) => resolved,
@@ -136,7 +163,12 @@ async fn proceed(engine: &Engine, run: &RunRow, definition: &Arc<Activity>, ques
 }
 
 /// The context that the run decides on: looked up once, then the same for ever.
-async fn resolve(engine: &Engine, run: &RunRow, definition: &Activity, scope: &Scope) -> Result<Result<(Value, String), Failure>, StoreError> {
+async fn resolve(
+    engine: &Engine,
+    run: &RunRow,
+    definition: &Activity,
+    scope: &Scope,
+) -> Result<Result<(Value, String), Failure>, StoreError> {
     if let (Some(context), Some(hash)) = (&run.context, &run.context_hash) {
         return Ok(Ok((context.clone(), hash.clone())));
     }
@@ -151,7 +183,12 @@ async fn resolve(engine: &Engine, run: &RunRow, definition: &Activity, scope: &S
 
 /// Decides until there is nothing left that can be decided now. Events are emitted on the way: they
 /// are rows of this transaction, and what needs them can follow at once.
-fn decide(definition: &Activity, scope: &Scope, progress: &mut Progress, writer: &mut Writer<'_>) -> Result<(), Failure> {
+fn decide(
+    definition: &Activity,
+    scope: &Scope,
+    progress: &mut Progress,
+    writer: &mut Writer<'_>,
+) -> Result<(), Failure> {
     loop {
         let step = planning::advance(definition, scope, progress)?;
         progress::add(progress, &step);
@@ -177,7 +214,10 @@ fn decide(definition: &Activity, scope: &Scope, progress: &mut Progress, writer:
 /// What is to be started: every created row that the workflow has not started yet.
 fn to_start(run: &RunRow, definition: &Activity, rows: &[TaskRow], started: &[(String, u32)]) -> Vec<Start> {
     let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
-    waiting.filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index)).filter_map(|row| start(run, definition, row)).collect()
+    waiting
+        .filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .filter_map(|row| start(run, definition, row))
+        .collect()
 }
 
 fn start(run: &RunRow, definition: &Activity, row: &TaskRow) -> Option<Start> {
@@ -254,7 +294,8 @@ impl<'a> Writer<'a> {
             let outcome = if result.result.is_ok() { TaskOutcome::Completed } else { TaskOutcome::Failed };
             self.ended.push((TaskKind::Worker, outcome));
         }
-        let finished = FinishedTask { task: row.task.clone(), index: row.index, result: result.result.clone(), attempts };
+        let finished =
+            FinishedTask { task: row.task.clone(), index: row.index, result: result.result.clone(), attempts };
         self.record.results.push(finished);
         self.tell(event);
     }
@@ -295,13 +336,18 @@ impl<'a> Writer<'a> {
     fn end(&mut self, outcome: Outcome) {
         let event = self.facts().run_ended(&outcome);
         self.tell(event);
-        self.record.audit.push(AuditEntry { fact: "ended".into(), discriminator: String::new(), detail: json!(outcome) });
+        self.record.audit.push(AuditEntry {
+            fact: "ended".into(),
+            discriminator: String::new(),
+            detail: json!(outcome),
+        });
         self.record.outcome = Some(outcome);
     }
 
     /// What was decided, on what: revision, context hash, tasks produced, tasks skipped and why.
     fn audit_decisions(&mut self, run: &RunRow, context_hash: &str) {
-        let skipped: Vec<Value> = self.record.skipped.iter().map(|(task, reason)| json!({"task": task, "reason": reason})).collect();
+        let skipped: Vec<Value> =
+            self.record.skipped.iter().map(|(task, reason)| json!({"task": task, "reason": reason})).collect();
         let detail = json!({"revision": run.revision, "contextHash": context_hash, "produced": self.produced, "skipped": skipped});
         let first = !self.produced.is_empty() || !skipped.is_empty() || self.record.outcome.is_some();
         if first {
@@ -311,7 +357,13 @@ impl<'a> Writer<'a> {
     }
 
     fn facts(&self) -> RunFacts<'_> {
-        RunFacts { run: &self.run.id, activity: &self.run.activity, revision: self.run.revision, hops: self.run.event.hops(), now: &self.now }
+        RunFacts {
+            run: &self.run.id,
+            activity: &self.run.activity,
+            revision: self.run.revision,
+            hops: self.run.event.hops(),
+            now: &self.now,
+        }
     }
 
     fn tell(&mut self, event: Event) {

@@ -18,8 +18,14 @@ const ATTEMPTS: u32 = 3;
 const MAX_CONTEXT_BYTES: usize = 256 * 1024;
 
 /// All sources, looked up at once. Fails with the first source by name that failed and has no default.
-pub(crate) async fn resolve(engine: &Engine, sources: &BTreeMap<String, ContextSource>, scope: &Scope) -> Result<Value, Failure> {
-    let lookups = sources.iter().map(|(name, source)| async move { (name, look_up(engine, source, scope).await, &source.default) });
+pub(crate) async fn resolve(
+    engine: &Engine,
+    sources: &BTreeMap<String, ContextSource>,
+    scope: &Scope,
+) -> Result<Value, Failure> {
+    let lookups = sources
+        .iter()
+        .map(|(name, source)| async move { (name, look_up(engine, source, scope).await, &source.default) });
     let mut context = Map::new();
     for (name, result, default) in join_all(lookups).await {
         let value = match (result, default) {
@@ -28,15 +34,18 @@ pub(crate) async fn resolve(engine: &Engine, sources: &BTreeMap<String, ContextS
                 tracing::warn!(context = name, error = failure.message, "the lookup failed; its default stands in");
                 default.clone()
             }
-            (Err(failure), None) => return Err(Failure::new("ContextFailed", format!("context {name}: {}", failure.message))),
+            (Err(failure), None) => {
+                return Err(Failure::new("ContextFailed", format!("context {name}: {}", failure.message)));
+            }
         };
         context.insert(name.clone(), value);
     }
     let context = Value::Object(context);
     match context.to_string().len() {
-        bytes if bytes > MAX_CONTEXT_BYTES => {
-            Err(Failure::new("ContextTooLarge", format!("the context has {bytes} bytes; at most {MAX_CONTEXT_BYTES} are allowed")))
-        }
+        bytes if bytes > MAX_CONTEXT_BYTES => Err(Failure::new(
+            "ContextTooLarge",
+            format!("the context has {bytes} bytes; at most {MAX_CONTEXT_BYTES} are allowed"),
+        )),
         _ => Ok(context),
     }
 }
@@ -61,13 +70,22 @@ async fn try_once(engine: &Engine, source: &ContextSource, scope: &Scope) -> Res
         Lookup::Http { url, headers } => {
             let url = url.render_url(scope).map_err(unusable)?;
             let headers = render_headers(headers, scope).map_err(unusable)?;
-            let request = Outbound { method: "GET", url: &url, headers: &headers, body: None, idempotency_key: None, timeout: source.timeout };
+            let request = Outbound {
+                method: "GET",
+                url: &url,
+                headers: &headers,
+                body: None,
+                idempotency_key: None,
+                timeout: source.timeout,
+            };
             engine.http.send(request).await
         }
         Lookup::Sql { query, args, database } => {
             let args = args.iter().map(|arg| arg.render(scope)).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
             let Some(known) = engine.databases.get(database) else {
-                let message = format!("no database is named {database:?}; name it under [databases] in the worker's configuration");
+                let message = format!(
+                    "no database is named {database:?}; name it under [databases] in the worker's configuration"
+                );
                 return Err(Attempt { failure: Failure::new("UnknownDatabase", message), retryable: false });
             };
             known.query(query, &args, source.timeout).await.map_err(|error| Attempt {

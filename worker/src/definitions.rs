@@ -18,7 +18,12 @@ pub(crate) struct Definitions(Mutex<BTreeMap<Key, Arc<Activity>>>);
 
 impl Definitions {
     /// The revision's definition; the inner error says that there is none that can be run.
-    pub(crate) async fn get(&self, store: &Store, activity: &str, revision: u32) -> Result<Result<Arc<Activity>, Failure>, StoreError> {
+    pub(crate) async fn get(
+        &self,
+        store: &Store,
+        activity: &str,
+        revision: u32,
+    ) -> Result<Result<Arc<Activity>, Failure>, StoreError> {
         let key = (activity.to_owned(), revision);
         if let Some(known) = self.lock().get(&key) {
             return Ok(Ok(known.clone()));

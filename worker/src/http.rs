@@ -43,7 +43,8 @@ impl HttpClient {
     /// Sends the request. A 2xx answer gives its JSON, its text, or null if it is empty.
     pub(crate) async fn send(&self, request: Outbound<'_>) -> Result<Value, Attempt> {
         let client = self.0.as_ref().map_err(|error| fatal("HttpClient", error.clone()))?;
-        let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| fatal("InvalidRequest", error.to_string()))?;
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|error| fatal("InvalidRequest", error.to_string()))?;
         let what = format!("{method} {}", without_query(request.url));
         let mut builder = client.request(method, request.url).timeout(request.timeout).headers(headers(&request)?);
         if let Some(body) = request.body {
@@ -81,10 +82,11 @@ async fn answer(mut response: Response, what: &str, timeout: Duration) -> Result
     }
     match (body.is_empty(), json) {
         (true, _) => Ok(Value::Null),
-        (false, true) => serde_json::from_slice(&body).map_err(|error| fatal("InvalidAnswer", format!("{what} answered invalid JSON: {error}"))),
-        (false, false) => {
-            String::from_utf8(body).map(Value::from).map_err(|_| fatal("InvalidAnswer", format!("{what} answered neither JSON nor UTF-8 text")))
-        }
+        (false, true) => serde_json::from_slice(&body)
+            .map_err(|error| fatal("InvalidAnswer", format!("{what} answered invalid JSON: {error}"))),
+        (false, false) => String::from_utf8(body)
+            .map(Value::from)
+            .map_err(|_| fatal("InvalidAnswer", format!("{what} answered neither JSON nor UTF-8 text"))),
     }
 }
 

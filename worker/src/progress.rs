@@ -48,7 +48,8 @@ pub(crate) fn add(progress: &mut Progress, step: &spine_core::planning::Step) {
 
 fn instances<'a>(progress: &'a mut Progress, activity: &Activity, task: &str) -> &'a mut Vec<Instance> {
     let each = activity.tasks.iter().any(|known| known.id == task && known.for_each.is_some());
-    let entry = progress.entry(task.to_owned()).or_insert_with(|| TaskProgress::Decided { each, instances: Vec::new() });
+    let entry =
+        progress.entry(task.to_owned()).or_insert_with(|| TaskProgress::Decided { each, instances: Vec::new() });
     if let TaskProgress::Skipped(_) = entry {
         *entry = TaskProgress::Decided { each, instances: Vec::new() };
     }
@@ -62,7 +63,9 @@ fn instance(row: &TaskRow, results: &[TaskResult]) -> Instance {
     let result = results.iter().find(|result| result.task == row.task && result.index == row.index);
     match (row.status, result.map(|result| &result.result)) {
         (TaskStatus::Completed, _) => Instance::Completed(row.output.clone().unwrap_or_default()),
-        (TaskStatus::Failed, _) => Instance::Failed(row.error.clone().unwrap_or_else(|| Failure::new("Unknown", "no reason was kept"))),
+        (TaskStatus::Failed, _) => {
+            Instance::Failed(row.error.clone().unwrap_or_else(|| Failure::new("Unknown", "no reason was kept")))
+        }
         (_, Some(Ok(output))) => Instance::Completed(output.clone()),
         (_, Some(Err(failure))) => Instance::Failed(failure.clone()),
         (_, None) => Instance::Pending,

@@ -28,7 +28,11 @@ pub(crate) struct Activities {
 impl Activities {
     /// Decides what a run does next; see [`advance::advance`].
     #[activity(name = "AdvanceRun")]
-    pub(crate) async fn advance(self: Arc<Self>, ctx: ActivityContext, input: AdvanceInput) -> Result<Next, ActivityError> {
+    pub(crate) async fn advance(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: AdvanceInput,
+    ) -> Result<Next, ActivityError> {
         let (run, execution) = identity(&ctx)?;
         advance::advance(&self.engine, &run, &execution, input).await.map_err(|error| store_failure(&error))
     }
@@ -44,7 +48,10 @@ impl Activities {
 async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) -> Result<(), ActivityError> {
     let begun = engine.store.begin_attempt(run, &input.task, input.index, attempt).await;
     let Some(row) = begun.map_err(|error| store_failure(&error))? else {
-        return Err(refuse(&Failure::new("UnknownTask", format!("run {run} has no task {}/{}", input.task, input.index)), false));
+        return Err(refuse(
+            &Failure::new("UnknownTask", format!("run {run} has no task {}/{}", input.task, input.index)),
+            false,
+        ));
     };
     if row.status != TaskStatus::Created {
         return Ok(());
@@ -53,7 +60,15 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
         Ok(output) => complete(engine, run, attempt, input, &output).await.map_err(|error| store_failure(&error)),
         Err(Attempt { failure, retryable }) => {
             count(engine, if retryable { TaskOutcome::Retried } else { TaskOutcome::Failed });
-            tracing::warn!(run, task = input.task, index = input.index, attempt, retryable, error = failure.message, "task attempt failed");
+            tracing::warn!(
+                run,
+                task = input.task,
+                index = input.index,
+                attempt,
+                retryable,
+                error = failure.message,
+                "task attempt failed"
+            );
             let noted = engine.store.fail_attempt(run, &input.task, input.index, attempt, &failure).await;
             noted.map_err(|error| store_failure(&error))?;
             Err(refuse(&failure, retryable))
@@ -63,7 +78,8 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
 
 async fn perform(engine: &Engine, run: &str, input: &TaskInput, row: &TaskRow) -> Result<Value, Attempt> {
     let refused = |message: String| Attempt { failure: Failure::new("InvalidRequest", message), retryable: false };
-    let request: Request = serde_json::from_value(row.request.clone().unwrap_or_default()).map_err(|error| refused(error.to_string()))?;
+    let request: Request =
+        serde_json::from_value(row.request.clone().unwrap_or_default()).map_err(|error| refused(error.to_string()))?;
     match request {
         Request::Http { method, url, headers, body } => {
             let request = Outbound {
@@ -85,9 +101,16 @@ fn within(timeout: Duration) -> Duration {
     timeout.mul_f64(0.95)
 }
 
-async fn complete(engine: &Engine, run: &str, attempt: u32, input: &TaskInput, output: &Value) -> Result<(), StoreError> {
+async fn complete(
+    engine: &Engine,
+    run: &str,
+    attempt: u32,
+    input: &TaskInput,
+    output: &Value,
+) -> Result<(), StoreError> {
     let now = now();
-    let facts = RunFacts { run, activity: &input.run.activity, revision: input.run.revision, hops: input.run.hops, now: &now };
+    let facts =
+        RunFacts { run, activity: &input.run.activity, revision: input.run.revision, hops: input.run.hops, now: &now };
     let event = facts.task_completed(&input.task, input.index, "http", attempt);
     let outbox = OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) };
     engine.store.finish_task(run, &input.task, input.index, output, &[outbox]).await?;
@@ -104,7 +127,10 @@ fn identity(ctx: &ActivityContext) -> Result<(String, String), ActivityError> {
     let info = ctx.info();
     match (&info.workflow_id, &info.workflow_run_id) {
         (Some(run), Some(execution)) => Ok((run.clone(), execution.clone())),
-        _ => Err(refuse(&Failure::new("InvalidCaller", "this activity belongs to a run, and no workflow started it"), false)),
+        _ => Err(refuse(
+            &Failure::new("InvalidCaller", "this activity belongs to a run, and no workflow started it"),
+            false,
+        )),
     }
 }
 
@@ -122,6 +148,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn refuse(failure: &Failure, retryable: bool) -> ActivityError {
-    let failure = ApplicationFailure::builder(failure.message.clone()).type_name(failure.kind.clone()).non_retryable(!retryable).build();
+    let failure = ApplicationFailure::builder(failure.message.clone())
+        .type_name(failure.kind.clone())
+        .non_retryable(!retryable)
+        .build();
     ActivityError::application(failure)
 }

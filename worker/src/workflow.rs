@@ -35,12 +35,13 @@ impl RunActivity {
     /// Takes the raw payload: one that does not decode must fail the workflow, not its task for ever.
     #[run(name = "RunActivity")]
     pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<String> {
-        let input = decode_input(&input)?;
+        let input = decode_input(&input).map_err(|failure| fail(&failure))?;
         let ctx: &WorkflowContext<Self> = ctx;
         let mut running = Running::new();
         let (mut results, mut started) = (Vec::new(), Vec::new());
         loop {
-            let question = AdvanceInput { input: input.clone(), results: std::mem::take(&mut results), started: started.clone() };
+            let question =
+                AdvanceInput { input: input.clone(), results: std::mem::take(&mut results), started: started.clone() };
             let next = ctx.execute_local_activity(Activities::advance, question, advance_options()).await?;
             let awaited = match next {
                 Next::Run { start, awaited } => {
@@ -95,7 +96,9 @@ fn begin<'a>(ctx: &'a WorkflowContext<RunActivity>, start: Start) -> LocalBoxFut
 fn options(start: &Start) -> ActivityOptions {
     let Limits { timeout, deadline, .. } = start.limits;
     let timeouts = match deadline {
-        Some(deadline) => ActivityCloseTimeouts::ScheduleAndStartToClose { start_to_close: timeout, schedule_to_close: deadline },
+        Some(deadline) => {
+            ActivityCloseTimeouts::ScheduleAndStartToClose { start_to_close: timeout, schedule_to_close: deadline }
+        }
         None => ActivityCloseTimeouts::StartToClose(timeout),
     };
     ActivityOptions::with_close_timeouts(timeouts)
@@ -125,9 +128,10 @@ fn advance_options() -> LocalActivityOptions {
     LocalActivityOptions::builder().start_to_close_timeout(ADVANCE_TIMEOUT).retry_policy(retry).build()
 }
 
-fn decode_input(input: &RawValue) -> Result<RunInput, ApplicationFailure> {
+fn decode_input(input: &RawValue) -> Result<RunInput, Failure> {
     let bytes = input.payloads.first().map(|payload| payload.data.as_slice()).unwrap_or_default();
-    serde_json::from_slice(bytes).map_err(|error| fail(&Failure::new("InvalidInput", format!("the workflow's input is no run: {error}"))))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Failure::new("InvalidInput", format!("the workflow's input is no run: {error}")))
 }
 
 fn foreign_result(result: Result<RawValue, ActivityExecutionError>) -> Result<Value, Failure> {
@@ -136,7 +140,8 @@ fn foreign_result(result: Result<RawValue, ActivityExecutionError>) -> Result<Va
     if payload.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(payload).map_err(|error| Failure::new("InvalidOutput", format!("the worker's answer is no JSON: {error}")))
+    serde_json::from_slice(payload)
+        .map_err(|error| Failure::new("InvalidOutput", format!("the worker's answer is no JSON: {error}")))
 }
 
 /// What a task's final failure is called: the type that its worker gave it, or what Temporal saw.
@@ -146,7 +151,9 @@ fn failure(error: &ActivityExecutionError) -> Failure {
             let kind = application.type_name().unwrap_or("ApplicationFailure");
             Failure::new(kind, application.source_error().to_string())
         }
-        Some(IncomingError::Timeout(timeout)) => Failure::new("Timeout", format!("{:?} timeout", timeout.timeout_type())),
+        Some(IncomingError::Timeout(timeout)) => {
+            Failure::new("Timeout", format!("{:?} timeout", timeout.timeout_type()))
+        }
         _ if matches!(error, ActivityExecutionError::Cancelled(_)) => Failure::new("Cancelled", error.to_string()),
         _ => Failure::new("ActivityFailure", error.to_string()),
     }

@@ -64,7 +64,9 @@ pub(crate) async fn apply(config: &Config, documents: &[Document], dry_run: bool
 fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
     let changed = applied.iter().any(|applied| applied.revision.is_some() && applied.change != Change::Unchanged);
     let scheduled = documents.iter().any(|document| match document {
-        Document::Activity(definition) => definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_))),
+        Document::Activity(definition) => {
+            definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)))
+        }
         Document::EventType(_) => false,
     });
     changed || scheduled
@@ -81,6 +83,9 @@ fn people(outcome: &Outcome) -> String {
         let revision = applied.revision.map(|revision| revision.to_string()).unwrap_or_default();
         [applied.kind.as_str().to_owned(), applied.name.clone(), revision, applied.change.as_str().to_owned()]
     });
-    let schedules = outcome.schedules.iter().map(|change| ["schedule".to_owned(), change.schedule.clone(), String::new(), change.change.to_owned()]);
+    let schedules = outcome
+        .schedules
+        .iter()
+        .map(|change| ["schedule".to_owned(), change.schedule.clone(), String::new(), change.change.to_owned()]);
     output::table(&["kind", "name", "revision", "change"], applied.chain(schedules))
 }

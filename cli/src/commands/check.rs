@@ -48,7 +48,8 @@ fn checked(file: &str, document: &Document) -> Checked {
 }
 
 fn people(report: &Report) -> String {
-    let right = report.documents.iter().map(|checked| format!("{}: {} {} is right", checked.file, checked.kind, checked.name));
+    let right =
+        report.documents.iter().map(|checked| format!("{}: {} {} is right", checked.file, checked.kind, checked.name));
     let wrong = report.problems.iter().map(ToString::to_string);
     right.chain(wrong).collect::<Vec<_>>().join("\n")
 }

@@ -7,6 +7,9 @@ use crate::output;
 pub(crate) fn show(global: &Global) -> anyhow::Result<()> {
     let entries = connect::config(global)?.entries();
     output::print(global.output, &entries, |entries| {
-        output::table(&["key", "value", "from"], entries.iter().map(|entry| [entry.key.clone(), entry.value.to_string(), entry.origin.clone()]))
+        output::table(
+            &["key", "value", "from"],
+            entries.iter().map(|entry| [entry.key.clone(), entry.value.to_string(), entry.origin.clone()]),
+        )
     })
 }

@@ -53,7 +53,8 @@ fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> anyhow::Result
         paths.sort();
         paths.iter().try_for_each(|path| collect(path, false, files))
     } else {
-        let known = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        let known =
+            path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
         if named || known {
             files.push(path.to_owned());
         }

@@ -4,9 +4,9 @@ use serde_json::json;
 use spine_store::Store;
 
 use crate::args::{Get, Global, Kind};
+use crate::connect;
 use crate::failure::invalid;
 use crate::output::{self, Format};
-use crate::connect;
 
 pub(crate) async fn run(global: &Global, options: &Get) -> anyhow::Result<()> {
     let store = connect::store(&connect::config(global)?).await?;
@@ -16,15 +16,27 @@ pub(crate) async fn run(global: &Global, options: &Get) -> anyhow::Result<()> {
         (None, Kind::Activities) => {
             let rows = store.list_activities().await?;
             output::print(global.output, &rows, |rows| {
-                output::table(&["name", "revision", "enabled", "updated", "by"], rows.iter().map(|row| {
-                    [row.name.clone(), row.revision.to_string(), row.enabled.to_string(), output::when(row.updated_at), row.updated_by.clone()]
-                }))
+                output::table(
+                    &["name", "revision", "enabled", "updated", "by"],
+                    rows.iter().map(|row| {
+                        [
+                            row.name.clone(),
+                            row.revision.to_string(),
+                            row.enabled.to_string(),
+                            output::when(row.updated_at),
+                            row.updated_by.clone(),
+                        ]
+                    }),
+                )
             })
         }
         (None, Kind::EventTypes) => {
             let rows = store.list_event_types().await?;
             output::print(global.output, &rows, |rows| {
-                output::table(&["name", "updated", "by"], rows.iter().map(|row| [row.name.clone(), output::when(row.updated_at), row.updated_by.clone()]))
+                output::table(
+                    &["name", "updated", "by"],
+                    rows.iter().map(|row| [row.name.clone(), output::when(row.updated_at), row.updated_by.clone()]),
+                )
             })
         }
     }

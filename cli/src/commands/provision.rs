@@ -37,7 +37,10 @@ pub(crate) async fn provision(config: &spine_runtime::config::Config) -> anyhow:
     store.migrate().await?;
     let client = connect::nats(config, "spine provision").await?;
     let streams = spine_nats::topology::provision(&client).await?;
-    let streams = streams.into_iter().map(|change| StreamChange { name: change.name, change: change.action.to_string() }).collect();
+    let streams = streams
+        .into_iter()
+        .map(|change| StreamChange { name: change.name, change: change.action.to_string() })
+        .collect();
     let temporal = connect::temporal(config).await?;
     let schedules = schedules::sync(&temporal, &store).await?;
     Ok(Provisioned { database: "up to date", streams, schedules })

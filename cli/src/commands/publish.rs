@@ -23,7 +23,13 @@ pub(crate) async fn run(global: &Global, options: &Publish) -> anyhow::Result<()
     let data = json!({"id": event.id, "source": event.source, "type": event.event_type, "key": event.key(),
         "stream": ack.stream, "sequence": ack.sequence, "duplicate": ack.duplicate});
     output::print(global.output, &data, |_| {
-        let row = [event.event_type.clone(), event.id.clone(), ack.stream.clone(), ack.sequence.to_string(), ack.duplicate.to_string()];
+        let row = [
+            event.event_type.clone(),
+            event.id.clone(),
+            ack.stream.clone(),
+            ack.sequence.to_string(),
+            ack.duplicate.to_string(),
+        ];
         output::table(&["type", "id", "stream", "sequence", "duplicate"], [row])
     })
 }
@@ -34,7 +40,12 @@ fn event(options: &Publish) -> anyhow::Result<Event> {
         Some(path) => read(path)?,
         None => Map::from_iter([("specversion".to_owned(), Value::from("1.0"))]),
     };
-    let flags = [("type", &options.event_type), ("source", &options.source), ("id", &options.id), ("subject", &options.subject)];
+    let flags = [
+        ("type", &options.event_type),
+        ("source", &options.source),
+        ("id", &options.id),
+        ("subject", &options.subject),
+    ];
     for (name, value) in flags {
         if let Some(value) = value {
             event.insert(name.into(), Value::from(value.as_str()));
@@ -51,7 +62,8 @@ fn event(options: &Publish) -> anyhow::Result<Event> {
     if !event.contains_key("type") || !event.contains_key("source") {
         return Err(invalid("an event needs a type and a source: name a --file, or give --type and --source"));
     }
-    Event::from_json(Value::Object(event).to_string().as_bytes()).map_err(|error| invalid(format!("the event is not valid: {error}")))
+    Event::from_json(Value::Object(event).to_string().as_bytes())
+        .map_err(|error| invalid(format!("the event is not valid: {error}")))
 }
 
 fn read(path: &std::path::Path) -> anyhow::Result<Map<String, Value>> {

@@ -18,10 +18,12 @@ pub(crate) async fn run(global: &Global, options: &Runs) -> anyhow::Result<()> {
             let rows = store.list_runs(&RunFilter { activity: activity.clone(), status, limit: *limit }).await?;
             output::print(global.output, &rows, |rows| table(rows))
         }
-        Runs::Show { run } => match trace::run(&store, connect::temporal_if_there(&config).await.as_ref(), run).await? {
-            Some(trace) => output::print(global.output, &trace, |trace| trace::people::run(trace).join("\n")),
-            None => Err(invalid(format!("there is no run {run:?}; `spine runs list` lists them"))),
-        },
+        Runs::Show { run } => {
+            match trace::run(&store, connect::temporal_if_there(&config).await.as_ref(), run).await? {
+                Some(trace) => output::print(global.output, &trace, |trace| trace::people::run(trace).join("\n")),
+                None => Err(invalid(format!("there is no run {run:?}; `spine runs list` lists them"))),
+            }
+        }
     }
 }
 
@@ -30,9 +32,19 @@ fn status_of(text: &str) -> anyhow::Result<RunStatus> {
 }
 
 fn table(rows: &[RunSummary]) -> String {
-    output::table(&["run", "revision", "status", "started", "event", "error"], rows.iter().map(|row| {
-        let error = row.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
-        let event = format!("{} {}", row.event_type, row.event_id);
-        [row.id.clone(), row.revision.to_string(), row.status.as_str().to_owned(), output::when(row.started_at), event, error]
-    }))
+    output::table(
+        &["run", "revision", "status", "started", "event", "error"],
+        rows.iter().map(|row| {
+            let error = row.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+            let event = format!("{} {}", row.event_type, row.event_id);
+            [
+                row.id.clone(),
+                row.revision.to_string(),
+                row.status.as_str().to_owned(),
+                output::when(row.started_at),
+                event,
+                error,
+            ]
+        }),
+    )
 }

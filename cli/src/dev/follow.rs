@@ -64,7 +64,8 @@ fn decided(decision: &Decision) -> Option<String> {
         Outcome::Rejected { reason, detail } => format!("dead: {reason}: {detail}"),
         Outcome::Duplicate { .. } => "duplicate, nothing started".into(),
         Outcome::Unmatched => {
-            let reasons: Vec<String> = misses.map(|verdict| format!("{}: {}", verdict.activity, verdict.because)).collect();
+            let reasons: Vec<String> =
+                misses.map(|verdict| format!("{}: {}", verdict.activity, verdict.because)).collect();
             if reasons.is_empty() { "unmatched".into() } else { format!("unmatched ({})", reasons.join("; ")) }
         }
         Outcome::Started => format!("started {}", runs.join(", ")),
@@ -85,6 +86,11 @@ fn told(sequence: u64, event: &Event) -> Option<String> {
             Some(format!("run      {run}  failed: {error}"))
         }
         Some(_) => None,
-        None => Some(format!("emitted  {} {}  {}:{sequence} by {run}", event.event_type, event.subject.as_deref().unwrap_or("-"), names::EVENTS_STREAM)),
+        None => Some(format!(
+            "emitted  {} {}  {}:{sequence} by {run}",
+            event.event_type,
+            event.subject.as_deref().unwrap_or("-"),
+            names::EVENTS_STREAM
+        )),
     }
 }

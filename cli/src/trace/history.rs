@@ -13,7 +13,8 @@ pub(crate) async fn fill_attempts(client: &Client, run: &str, tasks: &mut [TaskR
     match attempts(client, run).await {
         Ok(attempts) => {
             for task in tasks.iter_mut().filter(|task| task.uses.as_deref() == Some("worker")) {
-                task.attempts = attempts.get(&format!("{}/{}", task.task, task.index)).copied().unwrap_or(task.attempts);
+                task.attempts =
+                    attempts.get(&format!("{}/{}", task.task, task.index)).copied().unwrap_or(task.attempts);
             }
         }
         Err(error) => tracing::warn!(run, "the attempts of foreign tasks are not known: {error:#}"),

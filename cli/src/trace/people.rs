@@ -20,7 +20,10 @@ pub(crate) fn events(traces: &[EventTrace]) -> String {
 fn event(trace: &EventTrace) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(first) = trace.decisions.first() {
-        lines.push(line("event", &format!("{}  {}  {}:{}", first.event_type, first.id, names::EVENTS_STREAM, first.stream_sequence)));
+        lines.push(line(
+            "event",
+            &format!("{}  {}  {}:{}", first.event_type, first.id, names::EVENTS_STREAM, first.stream_sequence),
+        ));
         lines.push(line("", &format!("from {}", first.source)));
         if let Some(data) = trace.event.as_ref().and_then(|event| event.get("data")) {
             lines.push(line("", &format!("data {}", clip(data))));
@@ -38,16 +41,27 @@ fn event(trace: &EventTrace) -> Vec<String> {
 fn decision(decision: &Decision) -> Vec<String> {
     let outcome = match &decision.outcome {
         Outcome::Rejected { reason, detail } => format!("rejected, dead-lettered: {reason}: {detail}"),
-        Outcome::Duplicate { of_sequence: Some(sequence) } => format!("duplicate of {}:{sequence}", names::EVENTS_STREAM),
+        Outcome::Duplicate { of_sequence: Some(sequence) } => {
+            format!("duplicate of {}:{sequence}", names::EVENTS_STREAM)
+        }
         Outcome::Duplicate { of_sequence: None } => "duplicate of an earlier message".into(),
         Outcome::Unmatched if decision.verdicts.is_empty() => "unmatched: no activity listens to this type".into(),
         other => other.name().to_owned(),
     };
-    let facts = format!("{outcome}  (catalog {}, delivery {}, {})", decision.catalog_version, decision.delivery, decision.decided_at);
-    let mut lines = vec![line("admission", &if matches!(decision.outcome, Outcome::Rejected { .. }) { facts } else { format!("admitted, {facts}") })];
+    let facts = format!(
+        "{outcome}  (catalog {}, delivery {}, {})",
+        decision.catalog_version, decision.delivery, decision.decided_at
+    );
+    let mut lines = vec![line(
+        "admission",
+        &if matches!(decision.outcome, Outcome::Rejected { .. }) { facts } else { format!("admitted, {facts}") },
+    )];
     for verdict in &decision.verdicts {
         let (mark, word) = if verdict.matched { ("+", "matched") } else { ("-", "not matched") };
-        lines.push(line("", &format!("{mark} {} revision {} {word}: {}", verdict.activity, verdict.revision, verdict.because)));
+        lines.push(line(
+            "",
+            &format!("{mark} {} revision {} {word}: {}", verdict.activity, verdict.revision, verdict.because),
+        ));
     }
     if decision.verdicts_left_out > 0 {
         lines.push(line("", &format!("and {} more", decision.verdicts_left_out)));
@@ -58,10 +72,22 @@ fn decision(decision: &Decision) -> Vec<String> {
 /// One run, as `spine runs show` prints it.
 pub(crate) fn run(trace: &RunTrace) -> Vec<String> {
     let row = &trace.run;
-    let took = row.closed_at.map(|closed| format!(" after {:.2} s", (closed - row.started_at).as_seconds_f64())).unwrap_or_default();
+    let took = row
+        .closed_at
+        .map(|closed| format!(" after {:.2} s", (closed - row.started_at).as_seconds_f64()))
+        .unwrap_or_default();
     let mut lines = vec![
         line("run", &row.id),
-        line("", &format!("activity {} revision {}  {}{took}  started {}", row.activity, row.revision, row.status.as_str(), when(row.started_at))),
+        line(
+            "",
+            &format!(
+                "activity {} revision {}  {}{took}  started {}",
+                row.activity,
+                row.revision,
+                row.status.as_str(),
+                when(row.started_at)
+            ),
+        ),
     ];
     if let Some(error) = &row.error {
         lines.push(line("", &format!("error {}: {}", error.kind, error.message)));
@@ -71,7 +97,9 @@ pub(crate) fn run(trace: &RunTrace) -> Vec<String> {
         lines.push(line("", &clip(context)));
     }
     lines.extend(trace.tasks.iter().enumerate().flat_map(|(at, task)| self::task(task, at == 0)));
-    lines.extend(trace.events.iter().enumerate().map(|(at, event)| line(if at == 0 { "emitted" } else { "" }, &emitted(event))));
+    lines.extend(
+        trace.events.iter().enumerate().map(|(at, event)| line(if at == 0 { "emitted" } else { "" }, &emitted(event))),
+    );
     lines
 }
 

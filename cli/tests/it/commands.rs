@@ -18,7 +18,8 @@ const INVALID: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/examples/
 
 #[test]
 fn the_example_is_right() {
-    let (code, stdout, stderr) = run(&["check", &format!("{EXAMPLES}/activities"), &format!("{EXAMPLES}/event-types"), "-o", "json"]);
+    let (code, stdout, stderr) =
+        run(&["check", &format!("{EXAMPLES}/activities"), &format!("{EXAMPLES}/event-types"), "-o", "json"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report["documents"].as_array().unwrap().len(), 7);

@@ -22,7 +22,8 @@ async fn dev_runs_an_event_keeps_its_state_and_ends_on_a_signal() {
     run(&["publish", "--file", order]);
     let trace = run(&["trace", "order-1001", "--wait", "60"]);
     assert!(trace.contains("reserve/1  http  completed  2 attempts"), "{trace}");
-    wait::until("a line was printed for the run", PATIENCE, async || dev.log().contains("completed").then_some(())).await;
+    wait::until("a line was printed for the run", PATIENCE, async || dev.log().contains("completed").then_some(()))
+        .await;
     let log = dev.log();
     assert!(log.contains("event    com.shop.order.placed order-1001  started run/order-review/"), "{log}");
     assert!(log.contains("emitted  com.shop.order.reviewed 1001"), "{log}");
@@ -46,10 +47,14 @@ async fn a_killed_dev_leaves_no_child_and_a_killed_child_is_started_again() {
     assert_eq!(children.len(), 3);
     let victim = *children.iter().find(|id| name(**id).starts_with("nats-server")).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(victim as i32).unwrap(), Signal::KILL).unwrap();
-    wait::until("the server runs again", PATIENCE, async || dev.log().contains("nats-server runs again").then_some(())).await;
+    wait::until("the server runs again", PATIENCE, async || dev.log().contains("nats-server runs again").then_some(()))
+        .await;
     let children = children_of(dev.id());
     dev.kill().unwrap();
-    wait::until("no child is left", Duration::from_secs(20), async || (!children.iter().any(|id| runs(*id))).then_some(())).await;
+    wait::until("no child is left", Duration::from_secs(20), async || {
+        (!children.iter().any(|id| runs(*id))).then_some(())
+    })
+    .await;
 }
 
 async fn start(folder: &std::path::Path, args: &[&str]) -> Child {

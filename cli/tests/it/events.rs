@@ -13,25 +13,57 @@ async fn an_order_goes_the_whole_way() {
     let trace = world.settled("order-1001");
     let decision = &trace["decisions"][0];
     assert_eq!((&decision["outcome"]["decision"], &decision["streamSequence"]), (&json!("started"), &ack["sequence"]));
-    assert_eq!(decision["verdicts"][0]["because"], "type is com.shop.order.placed, source is like https://shop.example/*, the pattern matches");
+    assert_eq!(
+        decision["verdicts"][0]["because"],
+        "type is com.shop.order.placed, source is like https://shop.example/*, the pattern matches"
+    );
 
     let run = &trace["runs"][0];
     assert_eq!((&run["run"]["status"], &run["run"]["revision"]), (&json!("completed"), &json!(1)), "{run:#}");
-    assert_eq!(run["run"]["context"], json!({"customer": {"id": "ada", "tier": "gold"}, "history": [{"orders": 2, "spent": 200.5}]}));
-    let tasks: Vec<Value> = run["tasks"].as_array().unwrap().iter().map(|task| json!([task["task"], task["index"], task["status"], task["attempts"]])).collect();
-    for expected in [json!(["score", 0, "completed", 1]), json!(["reserve", 0, "completed", 1]), json!(["reserve", 1, "completed", 2]),
-        json!(["flag", 0, "skipped", 0]), json!(["announce", 0, "completed", 0])] {
+    assert_eq!(
+        run["run"]["context"],
+        json!({"customer": {"id": "ada", "tier": "gold"}, "history": [{"orders": 2, "spent": 200.5}]})
+    );
+    let tasks: Vec<Value> = run["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| json!([task["task"], task["index"], task["status"], task["attempts"]]))
+        .collect();
+    for expected in [
+        json!(["score", 0, "completed", 1]),
+        json!(["reserve", 0, "completed", 1]),
+        json!(["reserve", 1, "completed", 2]),
+        json!(["flag", 0, "skipped", 0]),
+        json!(["announce", 0, "completed", 0]),
+    ] {
         assert!(tasks.contains(&expected), "{expected} in {tasks:?}");
     }
     let hash = &run["run"]["context_hash"];
-    assert!(run["audit"].as_array().unwrap().iter().any(|entry| entry["fact"] == "decided" && entry["detail"]["contextHash"] == *hash));
+    assert!(
+        run["audit"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|entry| entry["fact"] == "decided" && entry["detail"]["contextHash"] == *hash)
+    );
     let types = event_types(run);
-    for expected in ["com.spine.task.created", "com.spine.task.completed", "com.shop.order.reviewed", "com.spine.run.completed"] {
+    for expected in
+        ["com.spine.task.created", "com.spine.task.completed", "com.shop.order.reviewed", "com.spine.run.completed"]
+    {
         assert!(types.contains(&expected.to_owned()), "{expected} in {types:?}");
     }
-    assert!(run["events"].as_array().unwrap().iter().all(|event| event["state"]["stream_sequence"].is_u64()), "{run:#}");
+    assert!(
+        run["events"].as_array().unwrap().iter().all(|event| event["state"]["stream_sequence"].is_u64()),
+        "{run:#}"
+    );
 
-    let reviewed = run["events"].as_array().unwrap().iter().find(|event| event["event"]["type"] == "com.shop.order.reviewed").unwrap();
+    let reviewed = run["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["event"]["type"] == "com.shop.order.reviewed")
+        .unwrap();
     let next = world.settled(reviewed["event"]["id"].as_str().unwrap());
     assert_eq!(next["runs"][0]["run"]["activity"], "order-fulfilment");
     assert!(event_types(&next["runs"][0]).contains(&"com.shop.order.shipped".to_owned()));
@@ -47,13 +79,27 @@ async fn the_same_event_twice_makes_one_run() {
     world.settled("one");
     assert_eq!(world.ask("one")["duplicate"], true);
     // A publisher that sets no Nats-Msg-Id gets past the broker, and no further.
-    let event = json!({"specversion": "1.0", "type": "com.test.asked", "source": SOURCE, "id": "one", "data": {"n": 1}});
+    let event =
+        json!({"specversion": "1.0", "type": "com.test.asked", "source": SOURCE, "id": "one", "data": {"n": 1}});
     publish_raw(&world, "events.com.test.asked", &event.to_string()).await;
     let trace = decided(&world, "one", 2).await;
-    assert_eq!(trace["decisions"][1]["outcome"], json!({"decision": "duplicate", "of_sequence": trace["decisions"][0]["streamSequence"]}));
+    assert_eq!(
+        trace["decisions"][1]["outcome"],
+        json!({"decision": "duplicate", "of_sequence": trace["decisions"][0]["streamSequence"]})
+    );
     assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 1);
     // Another source may use the same id.
-    world.ok(&["publish", "--type", "com.test.asked", "--source", "https://other.example", "--id", "one", "--data", "{}"]);
+    world.ok(&[
+        "publish",
+        "--type",
+        "com.test.asked",
+        "--source",
+        "https://other.example",
+        "--id",
+        "one",
+        "--data",
+        "{}",
+    ]);
     let other = world.json(&["trace", "one", "--source", "https://other.example", "--wait", "60"]);
     assert_eq!(other[0]["runs"][0]["run"]["status"], "completed");
     assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 2);
@@ -63,22 +109,41 @@ async fn the_same_event_twice_makes_one_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_events_are_dead_lettered_with_their_reason_and_others_go_on() {
     let world = World::echo().await;
-    let event = |id: &str, event_type: &str| json!({"specversion": "1.0", "type": event_type, "source": SOURCE, "id": id}).to_string();
+    let event = |id: &str, event_type: &str| {
+        json!({"specversion": "1.0", "type": event_type, "source": SOURCE, "id": id}).to_string()
+    };
     let garbage = publish_raw(&world, "events.com.test.asked", "no event at all").await;
-    let no_source = publish_raw(&world, "events.com.test.asked", r#"{"specversion": "1.0", "type": "com.test.asked", "id": "a"}"#).await;
-    let twice = publish_raw(&world, "events.com.test.asked", r#"{"specversion": "1.0", "type": "com.test.asked", "source": "s", "id": "b", "id": "c"}"#).await;
+    let no_source =
+        publish_raw(&world, "events.com.test.asked", r#"{"specversion": "1.0", "type": "com.test.asked", "id": "a"}"#)
+            .await;
+    let twice = publish_raw(
+        &world,
+        "events.com.test.asked",
+        r#"{"specversion": "1.0", "type": "com.test.asked", "source": "s", "id": "b", "id": "c"}"#,
+    )
+    .await;
     let elsewhere = publish_raw(&world, "events.com.test.asked", &event("d", "com.test.other")).await;
     world.ask("good");
     assert_eq!(world.settled("good")["runs"][0]["run"]["status"], "completed");
 
     let dead = dead_letters(&world).await;
     let reasons: Vec<(u64, &str)> = dead.iter().map(|letter| (letter.sequence, letter.reason.as_str())).collect();
-    assert_eq!(reasons, [(garbage, "invalid_event"), (no_source, "invalid_event"), (twice, "invalid_event"), (elsewhere, "subject_mismatch")]);
+    assert_eq!(
+        reasons,
+        [
+            (garbage, "invalid_event"),
+            (no_source, "invalid_event"),
+            (twice, "invalid_event"),
+            (elsewhere, "subject_mismatch")
+        ]
+    );
     assert!(dead[1].detail.contains("source"), "{}", dead[1].detail);
     assert_eq!(dead[0].payload, "no event at all");
     let trace = world.json(&["trace", "d", "--wait"]);
     assert_eq!(trace[0]["decisions"][0]["outcome"]["reason"], "subject_mismatch");
-    assert!((world.metric("router", "spine_router_dead_letters_total{reason=\"invalid_event\"}").await - 3.0).abs() < 0.1);
+    assert!(
+        (world.metric("router", "spine_router_dead_letters_total{reason=\"invalid_event\"}").await - 3.0).abs() < 0.1
+    );
     world.end().await;
 }
 
@@ -86,7 +151,10 @@ async fn invalid_events_are_dead_lettered_with_their_reason_and_others_go_on() {
 async fn a_changed_activity_is_used_at_once_and_a_near_miss_says_why() {
     let world = World::echo().await;
     let file = world.folder.path().join("echo.yaml");
-    let text = std::fs::read_to_string(&file).unwrap().replace("- event: com.test.asked", "- event: com.test.asked\n      match: {data: {n: [{numeric: [\">\", 5]}]}}");
+    let text = std::fs::read_to_string(&file).unwrap().replace(
+        "- event: com.test.asked",
+        "- event: com.test.asked\n      match: {data: {n: [{numeric: [\">\", 5]}]}}",
+    );
     std::fs::write(&file, text).unwrap();
     let applied = world.json(&["apply", "--file", file.to_str().unwrap()]);
     assert_eq!((&applied["applied"][0]["revision"], &applied["applied"][0]["change"]), (&json!(2), &json!("updated")));
@@ -104,9 +172,18 @@ fn event_types(run: &Value) -> Vec<String> {
     run["events"].as_array().unwrap().iter().map(|event| event["event"]["type"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Publishes a message in structured mode without `Nats-Msg-Id`; returns its place in the stream.
 async fn publish_raw(world: &World, subject: &str, payload: &str) -> u64 {
     let jetstream = async_nats::jetstream::new(async_nats::connect(world.stack.nats_url()).await.unwrap());
-    jetstream.publish(subject.to_owned(), payload.to_owned().into()).await.unwrap().await.unwrap().sequence
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Content-Type", "application/cloudevents+json");
+    jetstream
+        .publish_with_headers(subject.to_owned(), headers, payload.to_owned().into())
+        .await
+        .unwrap()
+        .await
+        .unwrap()
+        .sequence
 }
 
 /// The trace of an event once that many messages with its identity were decided.

@@ -20,10 +20,16 @@ async fn a_router_killed_between_start_and_ack_makes_one_run() {
     // start the run, and can't record or acknowledge it.
     let proxy = Proxy::start(world.stack.servers().await.nats.as_ref().unwrap().port()).await.unwrap();
     world.start("router", &[("NATS_URL", &format!("nats://{}", proxy.address()))]).await;
-    wait::until("the router waits for events", PATIENCE, async || (consumer.get_info().await.ok()?.num_waiting > 0).then_some(())).await;
+    wait::until("the router waits for events", PATIENCE, async || {
+        (consumer.get_info().await.ok()?.num_waiting > 0).then_some(())
+    })
+    .await;
     proxy.hold_upstream();
     world.ask("one");
-    wait::until("the run is there", PATIENCE, async || (world.json(&["runs", "list"]).as_array()?.len() == 1).then_some(())).await;
+    wait::until("the run is there", PATIENCE, async || {
+        (world.json(&["runs", "list"]).as_array()?.len() == 1).then_some(())
+    })
+    .await;
     assert_eq!(consumer.get_info().await.unwrap().num_ack_pending, 1);
     world.kill("router");
 
@@ -35,7 +41,10 @@ async fn a_router_killed_between_start_and_ack_makes_one_run() {
     assert!((world.metric("router", "spine_router_starts_total{outcome=\"already_started\"}").await - 1.0).abs() < 0.1);
     assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 1);
     assert_eq!(trace["runs"][0]["tasks"].as_array().unwrap().len(), 1);
-    wait::until("the delivery is settled", PATIENCE, async || (consumer.get_info().await.ok()?.num_ack_pending == 0).then_some(())).await;
+    wait::until("the delivery is settled", PATIENCE, async || {
+        (consumer.get_info().await.ok()?.num_ack_pending == 0).then_some(())
+    })
+    .await;
     world.end().await;
 }
 
@@ -50,7 +59,10 @@ async fn events_that_arrive_while_temporal_is_down_all_run_afterwards() {
         world.ask(&format!("during-{n}"));
     }
     // The outage itself is what is tested: 20 seconds, in which the router must keep trying.
-    wait::until("Temporal was away for 20 s", PATIENCE, async || (down.elapsed() >= Duration::from_secs(20)).then_some(())).await;
+    wait::until("Temporal was away for 20 s", PATIENCE, async || {
+        (down.elapsed() >= Duration::from_secs(20)).then_some(())
+    })
+    .await;
     assert!(world.metric("router", "spine_router_retries_total{dependency=\"temporal\"}").await >= 1.0);
     world.stack.servers().await.temporal.as_mut().unwrap().restart().await.unwrap();
     for n in 0..20 {
@@ -71,14 +83,15 @@ async fn shorten_ack_wait(world: &World) -> Consumer {
     let consumer: Consumer = stream.get_consumer("router").await.unwrap();
     let mut config = consumer.cached_info().config.clone();
     config.ack_wait = Duration::from_secs(3);
-    stream.create_consumer(async_nats::jetstream::consumer::pull::Config {
-        durable_name: config.durable_name,
-        ack_wait: config.ack_wait,
-        max_ack_pending: config.max_ack_pending,
-        max_deliver: config.max_deliver,
-        ..Default::default()
-    })
-    .await
-    .unwrap();
+    stream
+        .create_consumer(async_nats::jetstream::consumer::pull::Config {
+            durable_name: config.durable_name,
+            ack_wait: config.ack_wait,
+            max_ack_pending: config.max_ack_pending,
+            max_deliver: config.max_deliver,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
     stream.get_consumer("router").await.unwrap()
 }

@@ -53,7 +53,12 @@ impl World {
         let database = postgres::create_database(world.stack.database_url(), "shop", SCHEMA).await.unwrap();
         world.env.insert("SPINE_DATABASES__shop".into(), database);
         world.shop = Some(shop);
-        world.ok(&["apply", "--file", concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/activities"), concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/event-types")]);
+        world.ok(&[
+            "apply",
+            "--file",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/activities"),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/event-types"),
+        ]);
         world.start_all().await;
         world
     }
@@ -86,13 +91,13 @@ impl World {
         let log = self.folder.path().join(format!("{service}.log"));
         let child = process::spawn(command, &log, Signal::KILL).unwrap();
         self.services.insert(service, Service { child, metrics: metrics.clone() });
-        let ready = wait::until(&format!("{service} is ready, see its log"), PATIENCE, async || {
+        wait::until(&format!("{service} is ready"), PATIENCE, async || {
+            let service = self.services.get_mut(service)?;
+            assert!(service.child.try_wait().unwrap().is_none(), "{}", service.child.log());
             let answer = reqwest::get(format!("http://{metrics}/readyz")).await.ok()?;
             answer.status().is_success().then_some(())
-        });
-        if tokio::time::timeout(PATIENCE, ready).await.is_err() {
-            panic!("{service} is not ready: {}", self.services[service].child.log());
-        }
+        })
+        .await;
     }
 
     /// Ends a service at once.
@@ -102,9 +107,18 @@ impl World {
 
     /// The value of one of a service's metrics, named with its labels as it is printed.
     pub(crate) async fn metric(&self, service: &str, name: &str) -> f64 {
-        let text = reqwest::get(format!("http://{}/metrics", self.services[service].metrics)).await.unwrap().text().await.unwrap();
+        let text = reqwest::get(format!("http://{}/metrics", self.services[service].metrics))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.and_then(|line| line.rsplit_once(' ')).unwrap_or_else(|| panic!("{name} is not in {text}")).1.parse().unwrap()
+        line.and_then(|line| line.rsplit_once(' '))
+            .unwrap_or_else(|| panic!("{name} is not in {text}"))
+            .1
+            .parse()
+            .unwrap()
     }
 
     /// What the shop's stand-ins were asked.

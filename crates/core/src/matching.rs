@@ -73,7 +73,8 @@ impl Index {
         }
         let json = Arc::new(event.to_json());
         let scope = Scope::new().with("event", json.clone());
-        let mut verdicts: Vec<Verdict> = listeners.into_iter().map(|at| verdict(&self.entries[at], event, &json, &scope)).collect();
+        let mut verdicts: Vec<Verdict> =
+            listeners.into_iter().map(|at| verdict(&self.entries[at], event, &json, &scope)).collect();
         verdicts.sort_by(|a, b| b.matched.cmp(&a.matched).then_with(|| a.activity.cmp(&b.activity)));
         verdicts
     }
@@ -209,9 +210,15 @@ mod tests {
             (false, "source is https://shop.example/web, wanted https://other.example/*"),
         );
         let pattern = Pattern::compile(&json!({"data": {"total": [{"numeric": [">=", 100]}]}})).unwrap();
-        check(entry("a", EventTrigger { pattern: Some(pattern), ..exact() }), (false, "data.total is 80, wanted numeric >= 100"));
+        check(
+            entry("a", EventTrigger { pattern: Some(pattern), ..exact() }),
+            (false, "data.total is 80, wanted numeric >= 100"),
+        );
         let when = Expression::compile("event.data.total > 50").unwrap();
-        check(entry("a", EventTrigger { when: Some(when), ..exact() }), (true, "type is com.shop.order.placed, `event.data.total > 50` is true"));
+        check(
+            entry("a", EventTrigger { when: Some(when), ..exact() }),
+            (true, "type is com.shop.order.placed, `event.data.total > 50` is true"),
+        );
         let disabled = Entry { enabled: false, ..entry("a", exact()) };
         check(disabled, (false, "the activity is disabled; otherwise it would match: type is com.shop.order.placed"));
     }

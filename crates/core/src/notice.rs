@@ -65,7 +65,14 @@ impl RunFacts<'_> {
     }
 
     /// The domain event of an `emit` task.
-    pub fn emitted(&self, task: &str, index: u32, event_type: &str, subject: Option<String>, data: Option<Value>) -> Event {
+    pub fn emitted(
+        &self,
+        task: &str,
+        index: u32,
+        event_type: &str,
+        subject: Option<String>,
+        data: Option<Value>,
+    ) -> Event {
         let mut event = self.event(event_type, &format!("{}/{task}/{index}", self.run));
         event.subject = subject;
         if let Some(data) = data {

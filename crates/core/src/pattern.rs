@@ -47,7 +47,8 @@ impl Pattern {
     fn check_at(&self, values: &[&Value], path: &str) -> Result<(), Mismatch> {
         for (name, field) in &self.0 {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            let found: Vec<&Value> = values.iter().flat_map(|value| elements(value)).filter_map(|value| value.get(name)).collect();
+            let found: Vec<&Value> =
+                values.iter().flat_map(|value| elements(value)).filter_map(|value| value.get(name)).collect();
             match field {
                 Field::Fields(pattern) => pattern.check_at(&found, &path)?,
                 Field::Leaf(alternatives) => check_leaf(alternatives, &found, path)?,
@@ -92,7 +93,10 @@ mod tests {
     fn check(pattern: Value, expected: Result<(), &str>) {
         let event = json!({"type": "a.b", "data": {"total": 80, "country": "DE", "vip": true, "none": null, "a.b": 1,
             "items": [{"sku": "x-1", "tags": ["red", "big"]}, {"sku": "y-2"}], "big": 9_007_199_254_740_993_u64}});
-        let got = Pattern::compile(&pattern).unwrap().check(&event).map_err(|m| format!("{} is {}, wanted {}", m.path, m.seen, m.wanted));
+        let got = Pattern::compile(&pattern)
+            .unwrap()
+            .check(&event)
+            .map_err(|m| format!("{} is {}, wanted {}", m.path, m.seen, m.wanted));
         assert_eq!(got.as_ref().map_err(String::as_str).copied(), expected, "{pattern}");
     }
 
@@ -103,10 +107,16 @@ mod tests {
         check(json!({"data": {"total": ["80"]}}), Err("data.total is 80, wanted \"80\""));
         check(json!({"data": {"total": [{"numeric": [">=", 500]}]}}), Err("data.total is 80, wanted numeric >= 500"));
         check(json!({"data": {"total": [{"numeric": [">", 0, "<=", 80]}]}}), Ok(()));
-        check(json!({"data": {"country": [{"anything-but": ["AT", "DE"]}]}}), Err("data.country is \"DE\", wanted anything but \"AT\", \"DE\""));
+        check(
+            json!({"data": {"country": [{"anything-but": ["AT", "DE"]}]}}),
+            Err("data.country is \"DE\", wanted anything but \"AT\", \"DE\""),
+        );
         check(json!({"data": {"coupon": [{"exists": false}]}}), Ok(()));
         check(json!({"data": {"coupon": [{"exists": true}]}}), Err("data.coupon is missing, wanted to exist"));
-        check(json!({"data": {"coupon": [{"anything-but": "x"}]}}), Err("data.coupon is missing, wanted anything but \"x\""));
+        check(
+            json!({"data": {"coupon": [{"anything-but": "x"}]}}),
+            Err("data.coupon is missing, wanted anything but \"x\""),
+        );
         check(json!({"data": {"country": [{"prefix": "X"}, {"suffix": "E"}]}}), Ok(()));
         check(json!({"data": {"country": [{"equals-ignore-case": "de"}]}}), Ok(()));
         check(json!({"data": {"none": [null], "vip": [true]}}), Ok(()));
@@ -117,23 +127,37 @@ mod tests {
     #[test]
     fn any_element_of_an_array_may_match() {
         check(json!({"data": {"items": {"sku": ["y-2"], "tags": ["big"]}}}), Ok(()));
-        check(json!({"data": {"items": {"tags": ["small"]}}}), Err("data.items.tags is [\"red\",\"big\"], wanted \"small\""));
+        check(
+            json!({"data": {"items": {"tags": ["small"]}}}),
+            Err("data.items.tags is [\"red\",\"big\"], wanted \"small\""),
+        );
     }
 
     #[test]
     fn large_integers_are_exact() {
         check(json!({"data": {"big": [9_007_199_254_740_993_u64]}}), Ok(()));
-        check(json!({"data": {"big": [9_007_199_254_740_992_u64]}}), Err("data.big is 9007199254740993, wanted 9007199254740992"));
+        check(
+            json!({"data": {"big": [9_007_199_254_740_992_u64]}}),
+            Err("data.big is 9007199254740993, wanted 9007199254740992"),
+        );
         check(json!({"data": {"big": [{"numeric": [">", 9_007_199_254_740_992_u64]}]}}), Ok(()));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let errors = Pattern::compile(&json!({"data": {"a": [], "b": [{"wildcard": "x*"}], "c": [{"prefx": "x"}], "d": 5,
-            "e": [{"numeric": ["<"]}], "f": [{"anything-but": []}], "$or": []}})).unwrap_err();
+        let errors =
+            Pattern::compile(&json!({"data": {"a": [], "b": [{"wildcard": "x*"}], "c": [{"prefx": "x"}], "d": 5,
+            "e": [{"numeric": ["<"]}], "f": [{"anything-but": []}], "$or": []}}))
+            .unwrap_err();
         let lines: Vec<_> = errors.iter().map(|(pointer, message)| format!("{pointer}: {message}")).collect();
         assert_eq!(lines.len(), 7, "{lines:#?}");
-        assert!(lines.iter().any(|line| line.starts_with("/data/b/0: ") && line.contains("not supported yet")), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.starts_with("/data/c/0: ") && line.contains("unknown operator")), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("/data/b/0: ") && line.contains("not supported yet")),
+            "{lines:#?}"
+        );
+        assert!(
+            lines.iter().any(|line| line.starts_with("/data/c/0: ") && line.contains("unknown operator")),
+            "{lines:#?}"
+        );
     }
 }

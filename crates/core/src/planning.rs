@@ -259,12 +259,19 @@ fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
         Work::Http { method, url, headers, body } => Request::Http {
             method: method.clone(),
             url: url.render_url(scope)?,
-            headers: headers.iter().map(|(name, value)| Ok((name.clone(), value.render_text(scope)?))).collect::<Result<_, _>>()?,
+            headers: headers
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), value.render_text(scope)?)))
+                .collect::<Result<_, _>>()?,
             body: body.as_ref().map(|body| body.render(scope)).transpose()?,
         },
         Work::Emit { event_type, subject, data } => Request::Emit {
             event_type: event_type.clone(),
-            subject: subject.as_ref().map(|subject| subject.render_text(scope)).transpose()?.filter(|text| !text.is_empty()),
+            subject: subject
+                .as_ref()
+                .map(|subject| subject.render_text(scope))
+                .transpose()?
+                .filter(|text| !text.is_empty()),
             data: data.as_ref().map(|data| data.render(scope)).transpose()?,
         },
         Work::Worker { task_queue, activity, input } => {
@@ -355,7 +362,11 @@ mod tests {
     fn for_each_decides_one_instance_an_item() {
         let mut each = task("each", &[]);
         each.for_each = Some(Expression::compile("event.data.items").unwrap());
-        each.work = Work::Worker { task_queue: "q".into(), activity: "A".into(), input: Template::compile(&json!("${ item }${ index }")).unwrap() };
+        each.work = Work::Worker {
+            task_queue: "q".into(),
+            activity: "A".into(),
+            input: Template::compile(&json!("${ item }${ index }")).unwrap(),
+        };
         let mut empty = task("empty", &[]);
         empty.for_each = Some(Expression::compile("event.data.none").unwrap());
         let step = advance(&activity(vec![each, empty]), &scope(), &Progress::new()).unwrap();
@@ -367,9 +378,16 @@ mod tests {
 
     #[test]
     fn what_needs_a_skipped_task_runs_and_what_needs_a_failed_one_does_not() {
-        let activity = activity(vec![task("bad", &[]), task("skipped", &[]), task("after_bad", &["bad"]), task("after_skipped", &["skipped"])]);
-        let failed = TaskProgress::Decided { each: false, instances: vec![Instance::Failed(Failure::new("HttpStatus", "500"))] };
-        let mut progress = Progress::from([("bad".into(), failed), ("skipped".into(), TaskProgress::Skipped("no".into()))]);
+        let activity = activity(vec![
+            task("bad", &[]),
+            task("skipped", &[]),
+            task("after_bad", &["bad"]),
+            task("after_skipped", &["skipped"]),
+        ]);
+        let failed =
+            TaskProgress::Decided { each: false, instances: vec![Instance::Failed(Failure::new("HttpStatus", "500"))] };
+        let mut progress =
+            Progress::from([("bad".into(), failed), ("skipped".into(), TaskProgress::Skipped("no".into()))]);
         assert_eq!(names(&advance(&activity, &scope(), &progress).unwrap()), ["after_skipped/0"]);
         progress.insert("after_skipped".into(), done(Value::Null));
         let step = advance(&activity, &scope(), &progress).unwrap();

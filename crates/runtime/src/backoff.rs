@@ -15,11 +15,7 @@ pub struct Backoff {
 impl Backoff {
     /// Waits of `initial`, `initial * factor`, … and at most `max`.
     pub fn new(initial: Duration, max: Duration, factor: u32) -> Self {
-        Self {
-            next: initial.min(max),
-            max,
-            factor,
-        }
+        Self { next: initial.min(max), max, factor }
     }
 }
 
@@ -40,15 +36,8 @@ mod tests {
     #[test]
     fn waits_grow_to_the_bound_and_stay_there() {
         let check = |initial, max, factor, expected: &[u64]| {
-            let waits = Backoff::new(
-                Duration::from_millis(initial),
-                Duration::from_millis(max),
-                factor,
-            );
-            let waits: Vec<u64> = waits
-                .take(expected.len())
-                .map(|w| w.as_millis() as u64)
-                .collect();
+            let waits = Backoff::new(Duration::from_millis(initial), Duration::from_millis(max), factor);
+            let waits: Vec<u64> = waits.take(expected.len()).map(|w| w.as_millis() as u64).collect();
             assert_eq!(waits, expected);
         };
         check(100, 1000, 2, &[100, 200, 400, 800, 1000, 1000]);

@@ -42,10 +42,7 @@ impl Health {
 
     /// The component of that name, starting.
     pub fn register(&self, name: &'static str) -> Component {
-        let component = Component {
-            name,
-            health: self.clone(),
-        };
+        let component = Component { name, health: self.clone() };
         component.set(State::Starting);
         component
     }
@@ -77,9 +74,7 @@ impl Component {
 
     /// It does not do its work, and why.
     pub fn down(&self, reason: impl Into<String>) {
-        self.set(State::Down {
-            reason: reason.into(),
-        });
+        self.set(State::Down { reason: reason.into() });
     }
 
     /// Replaces its state.
@@ -100,36 +95,21 @@ pub struct Readiness {
 /// Answers `/metrics`, `/healthz` and `/readyz` on `listener` until `shutdown` is requested.
 ///
 /// To be seen while it drains, a process passes a [`Shutdown`] of its own here and requests it last.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Metrics,
-    health: Health,
-    shutdown: Shutdown,
-) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shutdown: Shutdown) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(render).with_state(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { shutdown.requested().await })
-        .await
+    axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.requested().await }).await
 }
 
 async fn render(Shared(metrics): Shared<Metrics>) -> Response {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        metrics.render(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render()).into_response()
 }
 
 async fn ready(Shared(health): Shared<Health>) -> Response {
     let readiness = health.readiness();
-    let status = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 
@@ -143,9 +123,7 @@ mod tests {
 
     #[test]
     fn ready_means_every_component_is_up() {
-        let down = || State::Down {
-            reason: "refused".into(),
-        };
+        let down = || State::Down { reason: "refused".into() };
         let check = |states: &[State], expected: bool| {
             let health = Health::new();
             for (name, state) in ["nats", "temporal"].into_iter().zip(states) {
@@ -179,26 +157,14 @@ mod tests {
         let metrics = Metrics::new("1.2.3", &["invalid"])?;
         let server = tokio::spawn(serve(listener, metrics, health.clone(), shutdown.clone()));
 
-        assert!(
-            answer(address, "/healthz")
-                .await?
-                .starts_with("HTTP/1.1 200")
-        );
+        assert!(answer(address, "/healthz").await?.starts_with("HTTP/1.1 200"));
         let readyz = answer(address, "/readyz").await?;
         assert!(readyz.starts_with("HTTP/1.1 503"), "{readyz}");
         let body = r#"{"ready":false,"components":{"nats":{"state":"down","reason":"connection refused"}}}"#;
         assert!(readyz.ends_with(body), "{readyz}");
         nats.up();
-        assert!(
-            answer(address, "/readyz")
-                .await?
-                .starts_with("HTTP/1.1 200")
-        );
-        assert!(
-            answer(address, "/metrics")
-                .await?
-                .contains("spine_process_info{version=\"1.2.3\"} 1")
-        );
+        assert!(answer(address, "/readyz").await?.starts_with("HTTP/1.1 200"));
+        assert!(answer(address, "/metrics").await?.contains("spine_process_info{version=\"1.2.3\"} 1"));
 
         shutdown.request();
         server.await??;

@@ -54,10 +54,7 @@ impl Serialize for Secret {
 /// plain user name and stays), and query values whose name speaks of a secret. In doubt it hides
 /// more: an `@` anywhere ends the user part.
 pub fn redact_url(urls: &str) -> String {
-    urls.split(',')
-        .map(redact_one)
-        .collect::<Vec<_>>()
-        .join(",")
+    urls.split(',').map(redact_one).collect::<Vec<_>>().join(",")
 }
 
 fn redact_one(url: &str) -> String {
@@ -105,12 +102,7 @@ mod tests {
     #[test]
     fn a_secret_shows_only_when_exposed() -> Result<(), serde_json::Error> {
         let secret: Secret = serde_json::from_str("\"hunter2\"")?;
-        assert_eq!(
-            format!("{secret} {secret:?} {:#?}", Some(&secret))
-                .matches("hunter2")
-                .count(),
-            0
-        );
+        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)).matches("hunter2").count(), 0);
         assert_eq!(serde_json::to_string(&secret)?, "\"[redacted]\"");
         assert_eq!(secret.expose(), "hunter2");
         Ok(())
@@ -120,20 +112,11 @@ mod tests {
     fn urls_lose_their_secrets() {
         let check = |url: &str, expected: &str| assert_eq!(redact_url(url), expected);
         check("nats://127.0.0.1:4222", "nats://127.0.0.1:4222");
-        check(
-            "nats://u:p@a:1,nats://tok@b",
-            "nats://u:[redacted]@a:1,nats://[redacted]@b",
-        );
+        check("nats://u:p@a:1,nats://tok@b", "nats://u:[redacted]@a:1,nats://[redacted]@b");
         check("u:p@a:1", "u:[redacted]@a:1");
         check("postgres://spine@h/db", "postgres://spine@h/db");
-        check(
-            "postgres://u:p@h/db?sslmode=off",
-            "postgres://u:[redacted]@h/db?sslmode=off",
-        );
+        check("postgres://u:p@h/db?sslmode=off", "postgres://u:[redacted]@h/db?sslmode=off");
         check("postgres://u:p/w?#@h/db", "postgres://u:[redacted]@h/db");
-        check(
-            "postgres:///db?user=u&password=p",
-            "postgres:///db?user=u&password=[redacted]",
-        );
+        check("postgres:///db?user=u&password=p", "postgres:///db?user=u&password=[redacted]");
     }
 }

@@ -46,10 +46,7 @@ impl Shutdown {
 
     /// A wish that this one implies, and that leaves this one alone.
     pub fn child(&self) -> Self {
-        Self {
-            token: self.token.child_token(),
-            running: self.running.clone(),
-        }
+        Self { token: self.token.child_token(), running: self.running.clone() }
     }
 
     /// The tasks that still run under this wish, its parents and children, by name.
@@ -79,11 +76,7 @@ impl Running {
 
     fn names(&self) -> Vec<&'static str> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(name, _)| *name)
-            .collect()
+        counts.iter().filter(|(_, count)| **count > 0).map(|(name, _)| *name).collect()
     }
 }
 
@@ -141,11 +134,7 @@ fn leave(ending: &Ending, deadline: Duration) {
         }
         Ending::Overrun(running) => {
             let running = running.join(", ");
-            tracing::error!(
-                running,
-                ?deadline,
-                "drain took longer than its deadline: exiting"
-            );
+            tracing::error!(running, ?deadline, "drain took longer than its deadline: exiting");
             process::exit(EXIT_OVERRUN);
         }
     }
@@ -154,10 +143,7 @@ fn leave(ending: &Ending, deadline: Duration) {
 /// Where signals come from: the operating system, or a test.
 enum Signals {
     #[cfg(unix)]
-    System {
-        int: tokio::signal::unix::Signal,
-        term: tokio::signal::unix::Signal,
-    },
+    System { int: tokio::signal::unix::Signal, term: tokio::signal::unix::Signal },
     #[cfg(not(unix))]
     System,
     #[cfg_attr(not(test), expect(dead_code, reason = "tests send signals through it"))]
@@ -168,10 +154,7 @@ impl Signals {
     #[cfg(unix)]
     fn install() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self::System {
-            int: signal(SignalKind::interrupt())?,
-            term: signal(SignalKind::terminate())?,
-        })
+        Ok(Self::System { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
     }
 
     #[cfg(not(unix))]
@@ -219,10 +202,7 @@ mod tests {
         if sent == 0 {
             shutdown.request();
         }
-        (
-            watch(Signals::Given(receiver), &shutdown, DEADLINE).await,
-            shutdown,
-        )
+        (watch(Signals::Given(receiver), &shutdown, DEADLINE).await, shutdown)
     }
 
     #[tokio::test(start_paused = true)]

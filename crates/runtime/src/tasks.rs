@@ -27,19 +27,12 @@ pub struct Tasks {
 impl Tasks {
     /// No tasks yet; the ones to come end when `shutdown` is requested.
     pub fn new(shutdown: Shutdown) -> Self {
-        Self {
-            shutdown,
-            names: BTreeMap::new(),
-            set: JoinSet::new(),
-        }
+        Self { shutdown, names: BTreeMap::new(), set: JoinSet::new() }
     }
 
     /// Starts `task` on the current tokio runtime. It is to end soon after the shutdown is requested.
-    pub fn spawn<E>(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) where
+    pub fn spawn<E>(&mut self, name: &'static str, task: impl Future<Output = Result<(), E>> + Send + 'static)
+    where
         E: Into<TaskError>,
     {
         let guard = Guard::new(name, self.shutdown.clone());
@@ -77,17 +70,10 @@ impl Tasks {
                 }
             }
         }
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(TaskFailures(failures))
-        }
+        if failures.is_empty() { Ok(()) } else { Err(TaskFailures(failures)) }
     }
 
-    fn failure(
-        &mut self,
-        ended: Result<(Id, Result<(), TaskError>), JoinError>,
-    ) -> Option<TaskFailure> {
+    fn failure(&mut self, ended: Result<(Id, Result<(), TaskError>), JoinError>) -> Option<TaskFailure> {
         let (id, fate) = match ended {
             Ok((id, Ok(()))) => (id, None),
             Ok((id, Err(error))) => (id, Some(Fate::Failed(error))),
@@ -98,13 +84,7 @@ impl Tasks {
     }
 
     fn overrun(&self, deadline: Duration) -> Vec<TaskFailure> {
-        self.names
-            .values()
-            .map(|name| TaskFailure {
-                name,
-                fate: Fate::Overran(deadline),
-            })
-            .collect()
+        self.names.values().map(|name| TaskFailure { name, fate: Fate::Overran(deadline) }).collect()
     }
 }
 
@@ -118,21 +98,13 @@ struct Guard {
 impl Guard {
     fn new(name: &'static str, shutdown: Shutdown) -> Self {
         shutdown.started(name);
-        Self {
-            name,
-            shutdown,
-            ended_well: false,
-        }
+        Self { name, shutdown, ended_well: false }
     }
 
     fn done(mut self, result: &Result<(), TaskError>) {
         self.ended_well = result.is_ok();
         if let Err(error) = result {
-            tracing::error!(
-                task = self.name,
-                error = chain(error.as_ref()),
-                "task failed"
-            );
+            tracing::error!(task = self.name, error = chain(error.as_ref()), "task failed");
         }
     }
 }
@@ -232,9 +204,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(5);
 
-    async fn joined(
-        first: impl Future<Output = io::Result<()>> + Send + 'static,
-    ) -> (String, Shutdown) {
+    async fn joined(first: impl Future<Output = io::Result<()>> + Send + 'static) -> (String, Shutdown) {
         let shutdown = Shutdown::new();
         let mut tasks = Tasks::new(shutdown.clone());
         let requested = shutdown.clone();
@@ -267,10 +237,7 @@ mod tests {
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn("stuck", std::future::pending::<io::Result<()>>());
         shutdown.request();
-        let said = tasks
-            .join(DEADLINE)
-            .await
-            .map_err(|failures| failures.to_string());
+        let said = tasks.join(DEADLINE).await.map_err(|failures| failures.to_string());
         assert_eq!(said, Err("task `stuck` did not stop within 5s".to_owned()));
         assert!(shutdown.running().is_empty());
     }

@@ -44,10 +44,7 @@ pub enum TelemetryError {
 pub fn init(format: LogFormat, verbosity: Level) -> Result<(), TelemetryError> {
     let filter = filter(rust_log()?.as_deref(), verbosity)?;
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(colour);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
     match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
@@ -65,9 +62,7 @@ fn rust_log() -> Result<Option<String>, TelemetryError> {
 
 fn filter(rust_log: Option<&str>, verbosity: Level) -> Result<EnvFilter, TelemetryError> {
     let default = format!("{},{QUIET}", verbosity.as_str().to_lowercase());
-    EnvFilter::builder()
-        .parse(rust_log.unwrap_or(&default))
-        .map_err(TelemetryError::Filter)
+    EnvFilter::builder().parse(rust_log.unwrap_or(&default)).map_err(TelemetryError::Filter)
 }
 
 #[cfg(test)]
@@ -80,10 +75,7 @@ mod tests {
             let filter = filter(rust_log, Level::INFO).map(|f| f.to_string());
             match expected {
                 Some(part) => assert!(filter.is_ok_and(|f| f.contains(part)), "{rust_log:?}"),
-                None => assert!(
-                    filter.is_err_and(|e| e.to_string().contains(RUST_LOG)),
-                    "{rust_log:?}"
-                ),
+                None => assert!(filter.is_err_and(|e| e.to_string().contains(RUST_LOG)), "{rust_log:?}"),
             }
         };
         check(None, Some("async_nats=warn"));

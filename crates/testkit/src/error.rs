@@ -60,7 +60,9 @@ pub enum ServerError {
         output: String,
     },
     /// Another stack uses the same state folder.
-    #[error("use the state folder {0}: another stack runs in it; stop that one, name another folder, or use a throw-away one")]
+    #[error(
+        "use the state folder {0}: another stack runs in it; stop that one, name another folder, or use a throw-away one"
+    )]
     Taken(PathBuf),
     /// No port could be had.
     #[error("find a free port")]

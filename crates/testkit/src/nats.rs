@@ -25,7 +25,15 @@ impl NatsServer {
     pub async fn start(state: &Path, port: u16) -> Result<Self, ServerError> {
         let data = state.join("nats");
         std::fs::create_dir_all(&data).map_err(ServerError::file(&data))?;
-        let args = ["--jetstream", "--addr", "127.0.0.1", "--port", &port.to_string(), "--store_dir", &data.display().to_string()];
+        let args = [
+            "--jetstream",
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--store_dir",
+            &data.display().to_string(),
+        ];
         let spec = Spec {
             name: "nats-server",
             program: locate::program("nats-server")?,

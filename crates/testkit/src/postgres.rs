@@ -97,7 +97,17 @@ pub async fn create_database(url: &str, name: &str, sql: &str) -> Result<String,
 pub async fn psql(url: &str, sql: &str) -> Result<String, ServerError> {
     let program = locate::postgres("psql")?;
     let mut command = Command::new(&program);
-    command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--command", sql, url]);
+    command.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--set",
+        "ON_ERROR_STOP=1",
+        "--command",
+        sql,
+        url,
+    ]);
     checked("psql", command).await
 }
 
@@ -108,7 +118,19 @@ async fn is_ready(url: &str) -> bool {
 async fn initialise(home: &Home) -> Result<(), ServerError> {
     let mut command = Command::new(home.program("initdb"));
     let data = home.data().display().to_string();
-    command.args(["--pgdata", &data, "--username", NAME, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+    command.args([
+        "--pgdata",
+        &data,
+        "--username",
+        NAME,
+        "--auth",
+        "trust",
+        "--encoding",
+        "UTF8",
+        "--locale",
+        "C",
+        "--no-sync",
+    ]);
     if let Some(user) = home.user() {
         command.uid(user).gid(user);
     }
@@ -132,7 +154,8 @@ fn arguments(home: &Home, port: u16, durable: bool) -> Vec<String> {
 
 async fn checked(program: &str, mut command: Command) -> Result<String, ServerError> {
     let start = |source| ServerError::File { path: PathBuf::from(program), source };
-    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(start)?;
+    let Output { status, stdout, stderr } =
+        command.stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(start)?;
     if status.success() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }

@@ -2,7 +2,10 @@
 //! shipping over HTTP, and the risk team's Temporal worker. Third parties, so a fake may stand for them.
 
 mod http;
-#[expect(dead_code, reason = "the macro makes a handle for workflows, and no workflow of ours calls the activity by it")]
+#[expect(
+    dead_code,
+    reason = "the macro makes a handle for workflows, and no workflow of ours calls the activity by it"
+)]
 mod risk;
 
 use std::collections::BTreeMap;

@@ -213,7 +213,10 @@ impl Stack {
     }
 }
 
-async fn managed<T>(server: &Server, start: impl Future<Output = Result<T, ServerError>>) -> Result<Option<T>, ServerError> {
+async fn managed<T>(
+    server: &Server,
+    start: impl Future<Output = Result<T, ServerError>>,
+) -> Result<Option<T>, ServerError> {
     match server {
         Server::Managed { .. } => start.await.map(Some),
         Server::External(_) => Ok(None),

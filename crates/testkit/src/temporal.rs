@@ -37,7 +37,8 @@ impl TemporalServer {
     /// one, and waits until the namespace `default` is there.
     pub async fn start(state: &Path, port: u16, ui_port: Option<u16>) -> Result<Self, ServerError> {
         let database = state.join("temporal.db").display().to_string();
-        let mut args: Vec<String> = ["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"].map(str::to_owned).into();
+        let mut args: Vec<String> =
+            ["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"].map(str::to_owned).into();
         args.extend(["--port".into(), port.to_string(), "--db-filename".into(), database]);
         args.extend(["--sqlite-pragma".into(), "journal_mode=wal".into()]);
         args.extend(match ui_port {
@@ -103,8 +104,7 @@ async fn is_ready(address: &str) -> bool {
         return false;
     }
     let Some(mut client) = client(address).await else { return false };
-    let mut request = DescribeNamespaceRequest::default();
-    request.namespace = "default".into();
+    let request = DescribeNamespaceRequest { namespace: "default".into(), ..Default::default() };
     let described = WorkflowService::describe_namespace(&mut client, tonic::Request::new(request));
     matches!(tokio::time::timeout(Duration::from_secs(2), described).await, Ok(Ok(_)))
 }

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 const POLL: Duration = Duration::from_millis(20);
 
 /// What `poll` gives once it gives something. Panics with `what` if that takes longer than `at_most`: for tests.
-#[expect(clippy::panic, reason = "a condition that never holds fails the test that waits for it")]
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, at_most: Duration, mut poll: impl FnMut() -> F) -> T {
+pub async fn until<T>(what: &str, at_most: Duration, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + at_most;
     loop {
         if let Some(value) = poll().await {

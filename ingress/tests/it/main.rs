@@ -1,5 +1,8 @@
 //! The ingress as its clients see it: real HTTP, a real nats-server.
 
+#![expect(clippy::unwrap_used, reason = "what can't be had fails the test")]
+
+#[expect(dead_code, reason = "shared with the tests of `nats`, which use all of it")]
 #[path = "../../../nats/tests/it/server.rs"]
 mod server;
 
@@ -26,7 +29,7 @@ struct Ingress {
 }
 
 async fn ingress() -> Ingress {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
@@ -58,14 +61,18 @@ async fn an_event_is_answered_after_jetstream_has_it() {
     let response = binary(&ingress.url).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 202);
     let answer = body(response).await;
-    assert_eq!((&answer["stream"], &answer["sequence"], &answer["duplicate"]), (&json!("EVENTS"), &json!(1), &json!(false)));
+    assert_eq!(
+        (&answer["stream"], &answer["sequence"], &answer["duplicate"]),
+        (&json!("EVENTS"), &json!(1), &json!(false))
+    );
     let message = decisions::event_at(&ingress.jetstream, 1).await.unwrap().unwrap();
     let event = wire::decode(&message.headers, &message.payload).unwrap();
     assert_eq!(event.data, Data::Json(json!({"total": 7})));
     assert_eq!(answer["key"], json!(event.key()));
 
     let structured = event.to_json().to_string();
-    let again = Client::new().post(&ingress.url).header("content-type", "application/cloudevents+json").body(structured);
+    let again =
+        Client::new().post(&ingress.url).header("content-type", "application/cloudevents+json").body(structured);
     assert_eq!(body(again.send().await.unwrap()).await["duplicate"], json!(true));
     assert_eq!(ingress.metrics.ingress.requests.get(Request::Accepted), 1);
     assert_eq!(ingress.metrics.ingress.requests.get(Request::Duplicate), 1);
@@ -86,7 +93,8 @@ async fn what_is_no_event_is_refused_by_name() {
     check(binary(&ingress.url).header("ce-spinehops", "17"), 400, "too_many_hops").await;
     check(binary(&ingress.url).body("{"), 400, "data must be JSON").await;
     check(binary(&ingress.url).body("x".repeat(10_001)), 413, "length limit").await;
-    let batch = Client::new().post(&ingress.url).header("content-type", "application/cloudevents-batch+json").body("[]");
+    let batch =
+        Client::new().post(&ingress.url).header("content-type", "application/cloudevents-batch+json").body("[]");
     check(batch, 415, "batches are not supported yet").await;
     assert_eq!(ingress.metrics.ingress.requests.get(Request::Invalid), 3);
 }

@@ -79,7 +79,11 @@ impl Delivery {
                 sleep(pause::after(attempt)).await;
             }
         }
-        tracing::warn!(sequence = self.stream_sequence, ?settlement, "the broker did not confirm; it will deliver again");
+        tracing::warn!(
+            sequence = self.stream_sequence,
+            ?settlement,
+            "the broker did not confirm; it will deliver again"
+        );
     }
 
     /// Tells the server that the work goes on, so that it does not deliver the message to somebody else.

@@ -21,14 +21,18 @@ pub fn content_mode(content_type: Option<&str>) -> Result<Mode, EventError> {
         Some(batch) if batch.starts_with("-batch") => {
             Err(EventError::new(CONTENT_TYPE, essence, "be one event: batches are not supported yet"))
         }
-        Some(_) => {
-            Err(EventError::new(CONTENT_TYPE, essence, "be application/cloudevents+json: other formats are not supported"))
-        }
+        Some(_) => Err(EventError::new(
+            CONTENT_TYPE,
+            essence,
+            "be application/cloudevents+json: other formats are not supported",
+        )),
     }
 }
 
 /// The attributes that `ce-` headers carry, by name without the prefix. Refuses one that stands twice.
-pub fn attributes_of<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Result<BTreeMap<String, String>, EventError> {
+pub fn attributes_of<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<BTreeMap<String, String>, EventError> {
     let mut attributes = BTreeMap::new();
     for (header, value) in headers {
         let lower = header.to_ascii_lowercase();
@@ -38,7 +42,8 @@ pub fn attributes_of<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> R
         }
     }
     if attributes.is_empty() {
-        let rule = "be application/cloudevents+json, or ce- headers must carry the attributes (section 3 of the binding)";
+        let rule =
+            "be application/cloudevents+json, or ce- headers must carry the attributes (section 3 of the binding)";
         return Err(EventError::new(CONTENT_TYPE, "no ce- header", rule));
     }
     Ok(attributes)

@@ -36,7 +36,13 @@ fn binary_headers_are_read_in_any_case_and_unescaped() {
     map.insert("ce-source", "/shop%2520x");
     map.insert("Ce-source", "/other");
     assert_eq!(decode(&map, b"").unwrap_err().at_fault().next(), Some("source"), "stands twice in two cases");
-    let map = headers(&[&BINARY[..2], &[("ce-source", "/shop"), ("ce-type", "t"), ("ce-subject", "%C3%A9%25 \"x\""), ("ce-trace", "\"a\\\"b\"")]].concat());
+    let map = headers(
+        &[
+            &BINARY[..2],
+            &[("ce-source", "/shop"), ("ce-type", "t"), ("ce-subject", "%C3%A9%25 \"x\""), ("ce-trace", "\"a\\\"b\"")],
+        ]
+        .concat(),
+    );
     let event = decode(&map, b"").unwrap();
     assert_eq!(event.subject.as_deref(), Some("é% \"x\""));
     assert_eq!(event.extensions["trace"], json!("a\"b"));

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use crate::server::Server;
 
 fn head(version: u64, hashes: &[&str]) -> CatalogHead {
-    let entry = |hash: &&str| ActivityEntry { name: format!("a-{hash}"), revision: 1, hash: (*hash).into(), enabled: true };
+    let entry =
+        |hash: &&str| ActivityEntry { name: format!("a-{hash}"), revision: 1, hash: (*hash).into(), enabled: true };
     CatalogHead { version, activities: hashes.iter().map(entry).collect(), event_types: Vec::new() }
 }
 
@@ -24,7 +25,7 @@ async fn version(heads: &mut BoxStream<'static, CatalogHead>) -> u64 {
 
 #[tokio::test]
 async fn documents_come_before_the_head_and_go_after_it() {
-    let server = Server::start();
+    let server = Server::start().await;
     let catalog = Catalog::new(server.jetstream().await);
     assert_eq!(catalog.head().await.unwrap(), None);
     let one = head(1, &["sha256:a", "sha256:b"]);
@@ -44,7 +45,7 @@ async fn documents_come_before_the_head_and_go_after_it() {
 
 #[tokio::test]
 async fn a_follower_sees_every_state_and_survives_the_broker() {
-    let mut server = Server::start();
+    let mut server = Server::start().await;
     let catalog = Catalog::new(server.jetstream().await);
     let mut heads = catalog.watch();
     assert!(timeout(Duration::from_millis(300), heads.next()).await.is_err(), "there is none yet");
@@ -53,7 +54,7 @@ async fn a_follower_sees_every_state_and_survives_the_broker() {
     catalog.write(&head(2, &[]), &[]).await.unwrap();
     assert_eq!(version(&mut heads).await, 2);
     server.kill();
-    server.restart();
+    server.restart().await;
     while catalog.write(&head(3, &[]), &[]).await.is_err() {}
     assert_eq!(version(&mut heads).await, 3);
 }

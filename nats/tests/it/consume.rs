@@ -31,13 +31,14 @@ async fn unfinished(jetstream: &Context) -> (usize, u64) {
 
 #[tokio::test]
 async fn deliveries_end_in_three_ways() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     for id in ["1", "2", "3"] {
         publish(&jetstream, &order(id), Mode::Binary).await.unwrap();
     }
     let mut deliveries = Deliveries::open(&jetstream, 8).await.unwrap();
-    let (first, second, third) = (next(&mut deliveries).await, next(&mut deliveries).await, next(&mut deliveries).await);
+    let (first, second, third) =
+        (next(&mut deliveries).await, next(&mut deliveries).await, next(&mut deliveries).await);
     assert_eq!((first.stream_sequence, first.deliveries, first.subject.as_str()), (1, 1, "events.com.shop.order"));
     first.progress().await;
     first.settle(Settlement::Done).await;
@@ -53,7 +54,7 @@ async fn deliveries_end_in_three_ways() {
 
 #[tokio::test]
 async fn no_more_is_taken_than_may_be_in_hand() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     for id in 0..20 {
         publish(&jetstream, &order(&id.to_string()), Mode::Structured).await.unwrap();
@@ -78,7 +79,7 @@ async fn no_more_is_taken_than_may_be_in_hand() {
 
 #[tokio::test]
 async fn a_broker_that_is_killed_costs_no_event() {
-    let mut server = Server::start();
+    let mut server = Server::start().await;
     let jetstream = server.jetstream().await;
     let mut deliveries = Deliveries::open(&jetstream, 4).await.unwrap();
     publish(&jetstream, &order("1"), Mode::Structured).await.unwrap();
@@ -86,7 +87,7 @@ async fn a_broker_that_is_killed_costs_no_event() {
     for round in 2..4 {
         server.kill();
         assert!(is_quiet(&mut deliveries).await);
-        server.restart();
+        server.restart().await;
         while publish(&jetstream, &order(&round.to_string()), Mode::Structured).await.is_err() {}
         // The broker may have forgotten an ack with its last breath.
         loop {
@@ -102,13 +103,14 @@ async fn a_broker_that_is_killed_costs_no_event() {
 
 #[tokio::test]
 async fn a_dead_letter_is_the_whole_message_with_its_reason() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     publish(&jetstream, &order("1"), Mode::Binary).await.unwrap();
     let mut deliveries = Deliveries::open(&jetstream, 1).await.unwrap();
     let delivery = next(&mut deliveries).await;
     for _ in 0..2 {
-        let buried = dead_letters::bury(&jetstream, &delivery, "com.shop order", DeadReason::SchemaViolation, "data: no\nid");
+        let buried =
+            dead_letters::bury(&jetstream, &delivery, "com.shop order", DeadReason::SchemaViolation, "data: no\nid");
         buried.await.unwrap();
     }
     let find = dead_letters::find(&jetstream, 1, DeadReason::SchemaViolation, "com.shop order");
@@ -127,7 +129,7 @@ async fn a_dead_letter_is_the_whole_message_with_its_reason() {
 
 #[tokio::test]
 async fn a_message_too_large_for_its_letter_is_named() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     // As large as a message may be at all: the stream's own limit is taken away, the server's is 1 MiB.
     let mut events = jetstream.get_stream(EVENTS_STREAM).await.unwrap().cached_info().config.clone();

@@ -1,5 +1,7 @@
 //! JetStream as it is: against a real nats-server.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what can't be had fails the test")]
+
 mod catalog;
 mod consume;
 mod publish;

@@ -9,7 +9,7 @@ use crate::server::Server;
 
 #[tokio::test]
 async fn an_event_is_stored_once_and_comes_back_as_it_was() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     let first = publish(&jetstream, &order("1"), Mode::Structured).await.unwrap();
     let again = publish(&jetstream, &order("1"), Mode::Binary).await.unwrap();
@@ -26,7 +26,7 @@ async fn an_event_is_stored_once_and_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn what_can_never_be_stored_is_told_from_what_can_not_now() {
-    let mut server = Server::start();
+    let mut server = Server::start().await;
     let jetstream = server.jetstream().await;
     for bytes in [1_000_001, 2_000_000] {
         let large = Event { data: Data::Binary(vec![0; bytes]), ..order("1") };
@@ -38,7 +38,7 @@ async fn what_can_never_be_stored_is_told_from_what_can_not_now() {
     server.kill();
     let error = publish(&jetstream, &order("1"), Mode::Structured).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
-    server.restart();
+    server.restart().await;
     let mut stored = publish(&jetstream, &order("1"), Mode::Structured).await;
     for _ in 0..10 {
         if stored.is_err() {
@@ -72,14 +72,15 @@ fn decision(event: &Event, stream_sequence: u64) -> Decision {
 
 #[tokio::test]
 async fn decisions_are_recorded_once_and_found_by_key_and_by_id() {
-    let server = Server::start();
+    let server = Server::start().await;
     let jetstream = server.jetstream().await;
     let other = Event { source: "/other".into(), ..order("1") };
     assert!(decisions::of_key(&jetstream, &other.key()).await.unwrap().is_empty());
     for (event, sequence) in [(&order("1"), 1), (&order("1"), 1), (&other, 2), (&order("1"), 3), (&order("2"), 4)] {
         decisions::record(&jetstream, &decision(event, sequence)).await.unwrap();
     }
-    let sequences = |found: Vec<Decision>| found.into_iter().map(|decision| decision.stream_sequence).collect::<Vec<_>>();
+    let sequences =
+        |found: Vec<Decision>| found.into_iter().map(|decision| decision.stream_sequence).collect::<Vec<_>>();
     assert_eq!(sequences(decisions::of_key(&jetstream, &order("1").key()).await.unwrap()), [1, 3]);
     assert_eq!(sequences(decisions::of_id(&jetstream, "1").await.unwrap()), [1, 2, 3]);
 }

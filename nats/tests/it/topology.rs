@@ -20,14 +20,16 @@ async fn config(context: &jetstream::Context, subject: &str) -> Map<String, Valu
 
 fn info_subject(file: &Value) -> String {
     match file.get("stream_name") {
-        Some(stream) => format!("CONSUMER.INFO.{}.{}", stream.as_str().unwrap(), file["config"]["name"].as_str().unwrap()),
+        Some(stream) => {
+            format!("CONSUMER.INFO.{}.{}", stream.as_str().unwrap(), file["config"]["name"].as_str().unwrap())
+        }
         None => format!("STREAM.INFO.{}", file["name"].as_str().unwrap()),
     }
 }
 
 #[tokio::test]
 async fn every_key_survives_the_round_trip() {
-    let server = Server::start();
+    let server = Server::start().await;
     let client = server.client().await;
     let context = jetstream::new(client.clone());
     assert!(provision(&client).await.unwrap().iter().all(|change| change.action == Action::Created));
@@ -43,7 +45,7 @@ async fn every_key_survives_the_round_trip() {
 
 #[tokio::test]
 async fn the_second_time_changes_nothing_and_drift_is_put_back() {
-    let server = Server::start();
+    let server = Server::start().await;
     let client = server.client().await;
     let context = jetstream::new(client.clone());
     provision(&client).await.unwrap();
@@ -59,7 +61,8 @@ async fn the_second_time_changes_nothing_and_drift_is_put_back() {
     let _: Value = context.request("CONSUMER.CREATE.EVENTS.router", &request).await.unwrap();
 
     let changes = provision(&client).await.unwrap();
-    let updated: Vec<&str> = changes.iter().filter(|change| change.action == Action::Updated).map(|change| change.name.as_str()).collect();
+    let updated: Vec<&str> =
+        changes.iter().filter(|change| change.action == Action::Updated).map(|change| change.name.as_str()).collect();
     assert_eq!(updated, ["stream EVENTS", "consumer EVENTS/router"]);
     assert_eq!(config(&context, "STREAM.INFO.EVENTS").await["max_age"], json!(604_800_000_000_000_u64));
 }

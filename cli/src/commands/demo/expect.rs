@@ -24,7 +24,11 @@ impl Verdicts {
     /// Fails unless everything held.
     pub(super) fn conclude(self, took: Duration) -> anyhow::Result<()> {
         let total = self.held + self.broken.len();
-        println!("\n{} of {total} expectations held, in {:.0} s. Nothing was left behind.", self.held, took.as_secs_f64());
+        println!(
+            "\n{} of {total} expectations held, in {:.0} s. Nothing was left behind.",
+            self.held,
+            took.as_secs_f64()
+        );
         match self.broken.as_slice() {
             [] => Ok(()),
             broken => anyhow::bail!("{} expectation(s) did not hold:\n  {}", broken.len(), broken.join("\n  ")),

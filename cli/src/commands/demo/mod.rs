@@ -17,9 +17,18 @@ use expect::Verdicts;
 pub(crate) async fn run(global: &Global) -> anyhow::Result<()> {
     let began = std::time::Instant::now();
     let shutdown = Shutdown::new();
-    let _signals = shutdown::on_signals(shutdown.clone(), std::time::Duration::from_secs(30)).context("watch for signals")?;
+    let _signals =
+        shutdown::on_signals(shutdown.clone(), std::time::Duration::from_secs(30)).context("watch for signals")?;
     println!("Booting nats-server, Temporal and PostgreSQL on free ports, in a throw-away folder …");
-    let options = Dev { ephemeral: true, example: true, nats_port: None, temporal_port: None, postgres_port: None, ingress_port: None, metrics_port: None };
+    let options = Dev {
+        ephemeral: true,
+        example: true,
+        nats_port: None,
+        temporal_port: None,
+        postgres_port: None,
+        ingress_port: None,
+        metrics_port: None,
+    };
     let started = tokio::select! {
         started = dev::start(global, &options, shutdown.clone()) => started?,
         () = shutdown.requested() => return Ok(()),

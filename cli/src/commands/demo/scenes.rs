@@ -43,11 +43,18 @@ async fn order(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::Result<()>
     let ack = spine_nats::publish::publish(&stage.jetstream, &event, Mode::Structured).await?;
     let trace = stage.settled(&event.source, &event.id).await?;
     verdicts.expect("the broker has stored it", !ack.duplicate);
-    verdicts.expect("it was admitted, and started one run", outcome(&trace) == Some(&Outcome::Started) && trace.runs.len() == 1);
+    verdicts.expect(
+        "it was admitted, and started one run",
+        outcome(&trace) == Some(&Outcome::Started) && trace.runs.len() == 1,
+    );
     let run = trace.runs.first().context("find the run")?;
     verdicts.expect("the run completed, with its context's hash in the audit", completed(run) && audited(run));
-    verdicts.expect("the context came from HTTP and SQL", context(run, "/customer/tier") == json!("gold") && context(run, "/history/0/orders") == json!(2));
-    verdicts.expect("the risk team's Temporal worker scored it", status(run, "score", 0) == Some(TaskStatus::Completed));
+    verdicts.expect(
+        "the context came from HTTP and SQL",
+        context(run, "/customer/tier") == json!("gold") && context(run, "/history/0/orders") == json!(2),
+    );
+    verdicts
+        .expect("the risk team's Temporal worker scored it", status(run, "score", 0) == Some(TaskStatus::Completed));
     verdicts.expect("each of its 2 items was reserved, the second after a retry", attempts(run, "reserve") == [1, 2]);
     verdicts.expect("`flag` was skipped, as the risk is low", status(run, "flag", 0) == Some(TaskStatus::Skipped));
     verdicts.expect("every event it wrote stands in the stream", published(run));
@@ -60,8 +67,14 @@ async fn follow_up(stage: &Stage<'_>, verdicts: &mut Verdicts, reviewed: &Event)
     title("The event that order-review emitted");
     let trace = stage.settled(&reviewed.source, &reviewed.id).await?;
     let run = trace.runs.first();
-    verdicts.expect("it started order-fulfilment", run.is_some_and(|run| run.run.activity == "order-fulfilment" && completed(run)));
-    verdicts.expect("which emitted com.shop.order.shipped", run.and_then(|run| emitted(run, "com.shop.order.shipped")).is_some());
+    verdicts.expect(
+        "it started order-fulfilment",
+        run.is_some_and(|run| run.run.activity == "order-fulfilment" && completed(run)),
+    );
+    verdicts.expect(
+        "which emitted com.shop.order.shipped",
+        run.and_then(|run| emitted(run, "com.shop.order.shipped")).is_some(),
+    );
     Ok(())
 }
 
@@ -75,37 +88,56 @@ async fn same_order_again(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow:
     stage.raw(names::event_subject(&event.event_type), headers, payload.to_vec()).await?;
     let trace = stage.decided(&event.source, &event.id, 2).await?;
     let last = trace.decisions.last().map(|decision| &decision.outcome);
-    verdicts.expect("the router called the second a duplicate", matches!(last, Some(Outcome::Duplicate { of_sequence: Some(_) })));
+    verdicts.expect(
+        "the router called the second a duplicate",
+        matches!(last, Some(Outcome::Duplicate { of_sequence: Some(_) })),
+    );
     verdicts.expect("there is still one run", trace.runs.len() == 1);
     Ok(())
 }
 
 async fn risky_order(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::Result<()> {
     title("An order of 1,500 by an unknown customer, in binary mode");
-    let event = placed("order-1002", json!({"customer_id": "zoe", "total": 1500, "items": [{"sku": "chair-4", "quantity": 1}]}))?;
+    let event = placed(
+        "order-1002",
+        json!({"customer_id": "zoe", "total": 1500, "items": [{"sku": "chair-4", "quantity": 1}]}),
+    )?;
     spine_nats::publish::publish(&stage.jetstream, &event, Mode::Binary).await?;
     let trace = stage.settled(&event.source, &event.id).await?;
     let run = trace.runs.first().context("find the run")?;
-    verdicts.expect("the customer is unknown: the context's default stands in", context(run, "/customer/tier") == json!("unknown"));
+    verdicts.expect(
+        "the customer is unknown: the context's default stands in",
+        context(run, "/customer/tier") == json!("unknown"),
+    );
     verdicts.expect("it was flagged", emitted(run, "com.shop.order.flagged").is_some());
     let reviewed = emitted(run, "com.shop.order.reviewed").context("find the emitted event")?;
     title("Its review");
     let trace = stage.settled(&reviewed.source, &reviewed.id).await?;
-    let because = trace.decisions.first().and_then(|decision| decision.verdicts.first()).map(|verdict| verdict.because.as_str());
-    verdicts.expect("order-fulfilment did not match, and says why", because == Some("data.approved is false, wanted true"));
+    let because =
+        trace.decisions.first().and_then(|decision| decision.verdicts.first()).map(|verdict| verdict.because.as_str());
+    verdicts
+        .expect("order-fulfilment did not match, and says why", because == Some("data.approved is false, wanted true"));
     Ok(())
 }
 
 async fn small_order(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::Result<()> {
     title("An order of 40, over HTTP");
-    let event = placed("order-1003", json!({"customer_id": "bob", "total": 40, "items": [{"sku": "lamp-7", "quantity": 1}]}))?;
+    let event =
+        placed("order-1003", json!({"customer_id": "bob", "total": 40, "items": [{"sku": "lamp-7", "quantity": 1}]}))?;
     let client = reqwest::Client::new();
-    let request = client.post(&stage.stack.ingress_url).header("content-type", "application/cloudevents+json").body(event.to_json().to_string());
+    let request = client
+        .post(&stage.stack.ingress_url)
+        .header("content-type", "application/cloudevents+json")
+        .body(event.to_json().to_string());
     let answer = request.send().await.context("post to the ingress")?;
     verdicts.expect("the ingress answered 202, after JetStream's ack", answer.status() == 202);
     let trace = stage.settled(&event.source, &event.id).await?;
-    let because = trace.decisions.first().and_then(|decision| decision.verdicts.first()).map(|verdict| verdict.because.as_str());
-    verdicts.expect("no run, and the reason names value and bound", trace.runs.is_empty() && because == Some("data.total is 40, wanted numeric >= 100"));
+    let because =
+        trace.decisions.first().and_then(|decision| decision.verdicts.first()).map(|verdict| verdict.because.as_str());
+    verdicts.expect(
+        "no run, and the reason names value and bound",
+        trace.runs.is_empty() && because == Some("data.total is 40, wanted numeric >= 100"),
+    );
     Ok(())
 }
 
@@ -114,7 +146,10 @@ async fn invalid_orders(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::R
     let event = placed("order-1004", json!({"customer_id": "ada", "total": 300}))?;
     spine_nats::publish::publish(&stage.jetstream, &event, Mode::Structured).await?;
     let trace = stage.settled(&event.source, &event.id).await?;
-    verdicts.expect("it is dead-lettered: its data does not meet the schema", reason(&trace) == Some(DeadReason::SchemaViolation));
+    verdicts.expect(
+        "it is dead-lettered: its data does not meet the schema",
+        reason(&trace) == Some(DeadReason::SchemaViolation),
+    );
     title("A message that is no CloudEvent");
     let before = stage.dead().await?;
     let subject = names::event_subject("com.shop.order.placed");
@@ -151,7 +186,8 @@ async fn schedule(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::Result<
     if let Some(found) = found {
         let run = trace::run(store, None, &found.id).await?.context("find the run")?;
         println!("{}", trace::people::run(&run).join("\n"));
-        verdicts.expect("it read the stock, and emitted one event for each low article", attempts(&run, "warn").len() == 2);
+        verdicts
+            .expect("it read the stock, and emitted one event for each low article", attempts(&run, "warn").len() == 2);
     }
     Ok(())
 }
@@ -173,14 +209,21 @@ impl Stage<'_> {
                 println!("{}", trace::people::events(std::slice::from_ref(&trace)));
                 return Ok(trace);
             }
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "event {id} has fewer than {decisions} decisions after {PATIENCE:?}");
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "event {id} has fewer than {decisions} decisions after {PATIENCE:?}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     fn sources(&self) -> anyhow::Result<Sources<'_>> {
         let parts = &self.stack.parts;
-        Ok(Sources { jetstream: &self.jetstream, store: parts.store.as_ref().context("use the store")?, temporal: parts.temporal.as_ref() })
+        Ok(Sources {
+            jetstream: &self.jetstream,
+            store: parts.store.as_ref().context("use the store")?,
+            temporal: parts.temporal.as_ref(),
+        })
     }
 
     /// Publishes bytes as they are, and returns their place in the stream.

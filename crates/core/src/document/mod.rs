@@ -13,8 +13,8 @@ use serde_json::{Map, Number, Value};
 
 pub use problem::{MAX_PROBLEMS, Problem, Problems};
 pub(crate) use problem::{Report, item_path, key_path};
-pub use read::{MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, read};
 pub(crate) use read::read_into;
+pub use read::{MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, read};
 
 /// A place in a text. Both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +99,9 @@ impl Node {
         for token in pointer.split('/').skip(1) {
             let token = token.replace("~1", "/").replace("~0", "~");
             let next = match &node.value {
-                NodeValue::List(items) => token.parse().ok().and_then(|i: usize| Some((items.get(i)?, item_path(&path, i)))),
+                NodeValue::List(items) => {
+                    token.parse().ok().and_then(|i: usize| Some((items.get(i)?, item_path(&path, i))))
+                }
                 _ => node.get(&token).map(|child| (child, key_path(&path, &token))),
             };
             let Some((child, child_path)) = next else { break };

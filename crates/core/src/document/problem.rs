@@ -73,7 +73,9 @@ impl Report {
     pub(crate) fn add(&mut self, pos: Pos, path: &str, message: impl Into<String>) {
         let (path, message) = match self.problems.len() {
             MAX_PROBLEMS.. => return,
-            len if len + 1 == MAX_PROBLEMS => (String::new(), "there are more problems than are listed; fix these first".into()),
+            len if len + 1 == MAX_PROBLEMS => {
+                (String::new(), "there are more problems than are listed; fix these first".into())
+            }
             _ => (path.to_owned(), message.into()),
         };
         self.problems.push(Problem { file: self.file.clone(), line: pos.line, column: pos.column, path, message });

@@ -26,12 +26,20 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Node>, super::Problems> {
 /// As [`read`], with the problems put into `report`.
 pub(crate) fn read_into(report: &mut Report, text: &str) -> Vec<Node> {
     if text.len() > MAX_FILE_BYTES {
-        let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are allowed, so cut it into several", text.len());
+        let message =
+            format!("the file has {} bytes; at most {MAX_FILE_BYTES} are allowed, so cut it into several", text.len());
         report.add(Pos::START, "", message);
         return Vec::new();
     }
     let text = escape::without_surrogates(text.strip_prefix('\u{feff}').unwrap_or(text));
-    let mut reader = Reader { report, documents: Vec::new(), frames: Vec::new(), start: Marker::default(), rest: text.chars(), at: 0 };
+    let mut reader = Reader {
+        report,
+        documents: Vec::new(),
+        frames: Vec::new(),
+        start: Marker::default(),
+        rest: text.chars(),
+        at: 0,
+    };
     let mut parser = Parser::new_from_str(&text);
     while let Some(next) = parser.next_event() {
         match next {
@@ -176,7 +184,9 @@ impl Reader<'_> {
         let (name, problem) = match node.value {
             NodeValue::String(name) => (name, None),
             NodeValue::Invalid => (String::new(), Some(None)),
-            NodeValue::List(_) | NodeValue::Map(_) => (String::new(), Some(Some("a key is a text, not a list or an object".into()))),
+            NodeValue::List(_) | NodeValue::Map(_) => {
+                (String::new(), Some(Some("a key is a text, not a list or an object".into())))
+            }
             NodeValue::Null => (String::new(), Some(Some("the key is missing; write a text before the colon".into()))),
             NodeValue::Bool(_) | NodeValue::Number(_) => {
                 (String::new(), Some(Some(format!("a key is a text; write {} in quotes", node.to_value()))))
@@ -197,7 +207,10 @@ impl Reader<'_> {
     fn duplicate(&mut self, name: &str, pos: Pos) -> Option<String> {
         let Some(Frame::Map { seen, .. }) = self.frames.last_mut() else { return None };
         if let Some(first) = seen.get(name) {
-            return Some(format!("the key stands here for the second time; first in line {}, column {}", first.line, first.column));
+            return Some(format!(
+                "the key stands here for the second time; first in line {}, column {}",
+                first.line, first.column
+            ));
         }
         seen.insert(name.to_owned(), pos);
         None
@@ -232,7 +245,8 @@ impl Reader<'_> {
         if to.saturating_sub(from) * 4 <= MAX_DOCUMENT_BYTES {
             return Ok(());
         }
-        let bytes: usize = self.rest.by_ref().skip(from.saturating_sub(self.at)).take(to - from).map(char::len_utf8).sum();
+        let bytes: usize =
+            self.rest.by_ref().skip(from.saturating_sub(self.at)).take(to - from).map(char::len_utf8).sum();
         self.at = to;
         if bytes > MAX_DOCUMENT_BYTES {
             let message = format!("the document has {bytes} bytes; at most {MAX_DOCUMENT_BYTES} are allowed");

@@ -10,7 +10,9 @@ pub(super) fn resolve(text: &str) -> Result<NodeValue, String> {
         "" | "~" | "null" | "Null" | "NULL" => NodeValue::Null,
         "true" | "True" | "TRUE" => NodeValue::Bool(true),
         "false" | "False" | "FALSE" => NodeValue::Bool(false),
-        text if is_special(text) => return Err(format!("`{text}` is no number that JSON has; write it in quotes if it is a text")),
+        text if is_special(text) => {
+            return Err(format!("`{text}` is no number that JSON has; write it in quotes if it is a text"));
+        }
         text => match number(text)? {
             Some(number) => NodeValue::Number(number),
             None => NodeValue::String(text.to_owned()),
@@ -47,7 +49,8 @@ fn number(text: &str) -> Result<Option<Number>, String> {
 }
 
 fn whole(text: &str, number: Option<Number>) -> Result<Option<Number>, String> {
-    let message = || format!("{} does not fit into 64 bits, so it could not be kept exactly; write it in quotes", shown(text));
+    let message =
+        || format!("{} does not fit into 64 bits, so it could not be kept exactly; write it in quotes", shown(text));
     number.map(Some).ok_or_else(message)
 }
 
@@ -57,7 +60,8 @@ fn is_decimal(text: &str) -> bool {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (text, None),
     };
-    let exponent_is_right = exponent.is_none_or(|e| all(e.strip_prefix(['-', '+']).unwrap_or(e), |c| c.is_ascii_digit()));
+    let exponent_is_right =
+        exponent.is_none_or(|e| all(e.strip_prefix(['-', '+']).unwrap_or(e), |c| c.is_ascii_digit()));
     let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
     exponent_is_right && digits(before) && digits(after) && !(before.is_empty() && after.is_empty())
@@ -78,7 +82,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Value) {
-        let node = crate::document::Node { pos: crate::document::Pos::START, value: resolve(text).unwrap(), text_start: None };
+        let node =
+            crate::document::Node { pos: crate::document::Pos::START, value: resolve(text).unwrap(), text_start: None };
         assert_eq!(node.to_value(), expected, "{text}");
     }
 
@@ -107,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_json_can_not_hold_is_refused() {
-        for text in ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF", ".nan", "0xFFFFFFFFFFFFFFFFF"] {
+        for text in
+            ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF", ".nan", "0xFFFFFFFFFFFFFFFFF"]
+        {
             assert!(resolve(text).unwrap_err().contains("quotes"), "{text}");
         }
     }

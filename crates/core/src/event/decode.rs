@@ -15,8 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::{Data, Event};
-pub use attribute::{check_attribute_name, check_type};
 use attribute::{Attributes, is_json};
+pub use attribute::{check_attribute_name, check_type};
 pub use error::EventError;
 use error::Problem;
 

@@ -37,7 +37,10 @@ impl Facts {
         let longest = self.variables.iter().filter_map(|name| scope.get(name)).map(longest_list).max().unwrap_or(0);
         let steps = longest.max(self.nodes).saturating_pow(self.macro_nesting).saturating_mul(self.nodes);
         if steps > MAX_STEPS {
-            return Err(format!("too much work: macros nested {} deep over a list of {longest} items", self.macro_nesting));
+            return Err(format!(
+                "too much work: macros nested {} deep over a list of {longest} items",
+                self.macro_nesting
+            ));
         }
         Ok(())
     }
@@ -58,7 +61,8 @@ pub(super) fn inspect(program: &cel::Program) -> Result<Facts, CompileError> {
     while let Some(visit) = stack.pop() {
         facts.nodes += 1;
         if visit.depth > MAX_DEPTH || facts.nodes > MAX_NODES {
-            let message = format!("the expression is too large: it may be nested {MAX_DEPTH} deep and have {MAX_NODES} parts");
+            let message =
+                format!("the expression is too large: it may be nested {MAX_DEPTH} deep and have {MAX_NODES} parts");
             return Err(CompileError::new(message));
         }
         enter(&visit, &mut facts, &mut stack)?;
@@ -109,7 +113,9 @@ fn push_macro<'a>(
 ) -> Result<(), CompileError> {
     let macros = visit.macros + 1;
     if macros > MAX_MACRO_NESTING {
-        return Err(CompileError::new(format!("macros (exists, all, map, filter) may stand {MAX_MACRO_NESTING} deep in one another")));
+        return Err(CompileError::new(format!(
+            "macros (exists, all, map, filter) may stand {MAX_MACRO_NESTING} deep in one another"
+        )));
     }
     facts.macro_nesting = facts.macro_nesting.max(macros);
     let depth = visit.depth + 1;
@@ -150,9 +156,13 @@ fn check_call(call: &cel::common::ast::CallExpr, visit: &Visit<'_>) -> Result<()
     }
     // A macro over text or lists that grow by `+` doubles its way out of memory in a few steps. What
     // the `map` and `filter` macros themselves add to is their accumulator, whose name starts with `@`.
-    let grows = call.func_name == "_+_" && visit.macros > 0 && !call.args.iter().any(|arg| is_number(&arg.expr) || is_accumulator(&arg.expr));
+    let grows = call.func_name == "_+_"
+        && visit.macros > 0
+        && !call.args.iter().any(|arg| is_number(&arg.expr) || is_accumulator(&arg.expr));
     if grows {
-        return Err(CompileError::new("inside a macro, `+` needs a number on one side, e.g. double(i.price) + double(i.fee)"));
+        return Err(CompileError::new(
+            "inside a macro, `+` needs a number on one side, e.g. double(i.price) + double(i.fee)",
+        ));
     }
     Ok(())
 }
@@ -164,7 +174,9 @@ fn is_accumulator(expr: &Expr) -> bool {
 fn is_number(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => true,
-        Expr::Call(call) => matches!(call.func_name.as_str(), "_-_" | "_*_" | "_/_" | "_%_" | "-_" | "size" | "int" | "uint" | "double"),
+        Expr::Call(call) => {
+            matches!(call.func_name.as_str(), "_-_" | "_*_" | "_/_" | "_%_" | "-_" | "size" | "int" | "uint" | "double")
+        }
         _ => false,
     }
 }

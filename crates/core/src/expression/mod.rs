@@ -82,7 +82,9 @@ impl Expression {
     /// Parses and checks `source`. Fails if it is no CEL, or exceeds a bound that keeps evaluation safe.
     pub fn compile(source: &str) -> Result<Self, CompileError> {
         if source.trim().is_empty() {
-            return Err(CompileError::new("the expression is empty; write a CEL expression, e.g. event.data.total > 100"));
+            return Err(CompileError::new(
+                "the expression is empty; write a CEL expression, e.g. event.data.total > 100",
+            ));
         }
         if source.len() > MAX_SOURCE_BYTES {
             let message = format!("the expression has {} bytes; at most {MAX_SOURCE_BYTES} are allowed", source.len());
@@ -136,7 +138,9 @@ impl Expression {
     pub fn truth(&self, scope: &Scope) -> Result<bool, EvalError> {
         match self.evaluate(scope)? {
             Value::Bool(truth) => Ok(truth),
-            other => Err(self.error(format!("gave {}, and a condition must give true or false", clip(&other.to_string())))),
+            other => {
+                Err(self.error(format!("gave {}, and a condition must give true or false", clip(&other.to_string()))))
+            }
         }
     }
 
@@ -175,11 +179,14 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope::new().with("event", json!({"type": "a", "data": {"total": 80, "vip": true, "items": [{"qty": 2}, {"qty": 3}]}}))
+        Scope::new()
+            .with("event", json!({"type": "a", "data": {"total": 80, "vip": true, "items": [{"qty": 2}, {"qty": 3}]}}))
     }
 
     fn check(source: &str, expected: Result<Value, &str>) {
-        let got = Expression::compile(source).map_err(|e| e.message).and_then(|e| e.evaluate(&scope()).map_err(|e| e.message));
+        let got = Expression::compile(source)
+            .map_err(|e| e.message)
+            .and_then(|e| e.evaluate(&scope()).map_err(|e| e.message));
         match (got, expected) {
             (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{source}"),
             (Err(got), Err(part)) => assert!(got.contains(part), "{source}: {got:?} should contain {part:?}"),
@@ -232,7 +239,8 @@ mod tests {
 
     #[test]
     fn references_are_known() {
-        let expression = Expression::compile("tasks.score.output.risk > 0.8 && context.a.exists(x, x == item)").unwrap();
+        let expression =
+            Expression::compile("tasks.score.output.risk > 0.8 && context.a.exists(x, x == item)").unwrap();
         let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(names(expression.variables()), "context item tasks");
         assert_eq!(names(expression.task_references()), "score");

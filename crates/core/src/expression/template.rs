@@ -150,9 +150,9 @@ fn compile(value: &Value, pointer: &str, errors: &mut Vec<(String, CompileError)
             errors.push((pointer.to_owned(), error));
             Part::Constant(Value::Null)
         }),
-        Value::Array(items) => {
-            Part::List(items.iter().enumerate().map(|(i, item)| compile(item, &format!("{pointer}/{i}"), errors)).collect())
-        }
+        Value::Array(items) => Part::List(
+            items.iter().enumerate().map(|(i, item)| compile(item, &format!("{pointer}/{i}"), errors)).collect(),
+        ),
         Value::Object(map) => {
             let mut part = |(name, item): (&String, &Value)| {
                 let escaped = name.replace('~', "~0").replace('/', "~1");
@@ -212,10 +212,8 @@ fn split(source: &str) -> Result<Vec<Piece>, CompileError> {
 fn compile_at(expression: &str, source: &str, start: usize) -> Result<Expression, CompileError> {
     let trimmed = expression.trim_start();
     let before = source[..start].chars().count() + expression[..expression.len() - trimmed.len()].chars().count();
-    Expression::compile(trimmed.trim_end()).map_err(|error| CompileError {
-        column: Some(before + error.column.unwrap_or(1)),
-        message: error.message,
-    })
+    Expression::compile(trimmed.trim_end())
+        .map_err(|error| CompileError { column: Some(before + error.column.unwrap_or(1)), message: error.message })
 }
 
 /// Where the `}` stands that ends an expression: outside of its own braces and text literals.

@@ -37,9 +37,9 @@ pub(super) fn to_json(value: &cel::Value) -> Result<Value, String> {
         cel::Value::Bool(truth) => Value::from(*truth),
         cel::Value::Int(int) => Value::from(*int),
         cel::Value::UInt(uint) => Value::from(*uint),
-        cel::Value::Float(float) => {
-            serde_json::Number::from_f64(*float).map(Value::Number).ok_or_else(|| format!("gave {float}, which JSON can't hold"))?
-        }
+        cel::Value::Float(float) => serde_json::Number::from_f64(*float)
+            .map(Value::Number)
+            .ok_or_else(|| format!("gave {float}, which JSON can't hold"))?,
         cel::Value::String(text) => Value::from(text.as_str()),
         cel::Value::List(items) => Value::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
         cel::Value::Map(map) => {

@@ -21,7 +21,10 @@ fn fields(value: &Value, pointer: &str, errors: &mut Errors) -> Pattern {
         return Pattern(Default::default());
     };
     if map.is_empty() {
-        errors.push((pointer.into(), "the pattern has no field; name at least one, e.g. {total: [{numeric: [\">\", 100]}]}".into()));
+        errors.push((
+            pointer.into(),
+            "the pattern has no field; name at least one, e.g. {total: [{numeric: [\">\", 100]}]}".into(),
+        ));
     }
     let mut entries = std::collections::BTreeMap::new();
     for (name, value) in map {
@@ -39,11 +42,15 @@ fn field(value: &Value, pointer: &str, errors: &mut Errors) -> Option<Field> {
     match value {
         Value::Object(_) => Some(Field::Fields(fields(value, pointer, errors))),
         Value::Array(items) if items.is_empty() => {
-            errors.push((pointer.into(), "the list of alternatives is empty, so nothing can match; name at least one value".into()));
+            errors.push((
+                pointer.into(),
+                "the list of alternatives is empty, so nothing can match; name at least one value".into(),
+            ));
             None
         }
         Value::Array(items) => {
-            let leaf = items.iter().enumerate().filter_map(|(i, item)| alternative(item, &format!("{pointer}/{i}"), errors));
+            let leaf =
+                items.iter().enumerate().filter_map(|(i, item)| alternative(item, &format!("{pointer}/{i}"), errors));
             Some(Field::Leaf(leaf.collect()))
         }
         scalar => {
@@ -71,10 +78,15 @@ fn operator(map: &Map<String, Value>) -> Result<Operator, String> {
         "prefix" => text(name, value).map(Operator::Prefix),
         "suffix" => text(name, value).map(Operator::Suffix),
         "equals-ignore-case" => text(name, value).map(Operator::EqualsIgnoreCase),
-        "exists" => value.as_bool().map(Operator::Exists).ok_or_else(|| format!("`exists` takes true or false, not {}", kind(value))),
+        "exists" => value
+            .as_bool()
+            .map(Operator::Exists)
+            .ok_or_else(|| format!("`exists` takes true or false, not {}", kind(value))),
         "anything-but" => anything_but(value),
         "numeric" => numeric(value),
-        "wildcard" | "cidr" => Err(format!("operator `{name}` is not supported yet; use one of {OPERATORS}, or `when`")),
+        "wildcard" | "cidr" => {
+            Err(format!("operator `{name}` is not supported yet; use one of {OPERATORS}, or `when`"))
+        }
         other => Err(format!("unknown operator `{other}`; use one of {OPERATORS}")),
     }
 }
@@ -94,7 +106,9 @@ fn anything_but(value: &Value) -> Result<Operator, String> {
     };
     match list.iter().find(|item| !(item.is_string() || item.is_number())) {
         _ if list.is_empty() => Err("`anything-but` takes at least one value".into()),
-        Some(Value::Object(_)) => Err("`anything-but` of an operator is not supported yet; list values, or use `when`".into()),
+        Some(Value::Object(_)) => {
+            Err("`anything-but` of an operator is not supported yet; list values, or use `when`".into())
+        }
         Some(other) => Err(format!("`anything-but` takes texts and numbers, not {}", kind(other))),
         None => Ok(Operator::AnythingBut(list)),
     }

@@ -88,10 +88,12 @@ impl Operator {
             (Operator::Prefix(prefix), Value::String(text)) => text.starts_with(prefix.as_str()),
             (Operator::Suffix(suffix), Value::String(text)) => text.ends_with(suffix.as_str()),
             (Operator::EqualsIgnoreCase(wanted), Value::String(text)) => wanted.to_lowercase() == text.to_lowercase(),
-            (Operator::AnythingBut(list), Value::String(_) | Value::Number(_)) => !list.iter().any(|item| same(item, value)),
-            (Operator::Numeric(comparisons), Value::Number(number)) => {
-                comparisons.iter().all(|(comparison, bound)| compare(number, bound).is_some_and(|order| comparison.holds(order)))
+            (Operator::AnythingBut(list), Value::String(_) | Value::Number(_)) => {
+                !list.iter().any(|item| same(item, value))
             }
+            (Operator::Numeric(comparisons), Value::Number(number)) => comparisons
+                .iter()
+                .all(|(comparison, bound)| compare(number, bound).is_some_and(|order| comparison.holds(order))),
             _ => false,
         }
     }

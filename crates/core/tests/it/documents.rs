@@ -73,22 +73,30 @@ fn what_was_stored_as_json_is_the_same_document() {
     for file in valid_files() {
         for document in activity::parse("a.yaml", &fs::read_to_string(&file).unwrap()).unwrap() {
             let again = activity::parse("stored", &document.content().to_string()).unwrap().remove(0);
-            assert_eq!((again.hash(), again.content(), again.name()), (document.hash(), document.content(), document.name()));
+            assert_eq!(
+                (again.hash(), again.content(), again.name()),
+                (document.hash(), document.content(), document.name())
+            );
         }
     }
 }
 
 #[test]
 fn every_field_arrives() {
-    let activity = parse_activity(&fs::read_to_string(repository().join("schemas/examples/valid/everything.yaml")).unwrap());
-    let [Trigger::Event(event), Trigger::Schedule(cron), Trigger::Schedule(every)] = activity.triggers.as_slice() else {
+    let activity =
+        parse_activity(&fs::read_to_string(repository().join("schemas/examples/valid/everything.yaml")).unwrap());
+    let [Trigger::Event(event), Trigger::Schedule(cron), Trigger::Schedule(every)] = activity.triggers.as_slice()
+    else {
         panic!("{:?}", activity.triggers)
     };
     assert_eq!(event.event_type, TypePattern::Prefix("com.shop.order.".into()));
     assert_eq!(event.source.as_deref(), Some("https://shop.example/*"));
     assert!(event.pattern.is_some() && event.when.is_some());
     assert_eq!(cron.spec, ScheduleSpec::Cron("*/15 9-17 * * MON-FRI".into()));
-    assert_eq!((cron.timezone.as_str(), cron.jitter, cron.overlap), ("Europe/Vienna", Duration::from_secs(10), Overlap::BufferOne));
+    assert_eq!(
+        (cron.timezone.as_str(), cron.jitter, cron.overlap),
+        ("Europe/Vienna", Duration::from_secs(10), Overlap::BufferOne)
+    );
     assert_eq!(cron.input, json!({"window": "15m"}));
     assert_eq!(every.spec, ScheduleSpec::Every(Duration::from_secs(90)));
     assert_eq!((every.timezone.as_str(), every.overlap), ("UTC", Overlap::Skip));
@@ -97,7 +105,10 @@ fn every_field_arrives() {
     assert_eq!(names, ["customer", "history"]);
     assert_eq!(activity.context["customer"].timeout, Duration::from_secs(3));
     assert_eq!(activity.context["customer"].default, Some(json!(null)));
-    assert_eq!((activity.context["history"].timeout, activity.context["history"].default.as_ref()), (Duration::from_secs(5), None));
+    assert_eq!(
+        (activity.context["history"].timeout, activity.context["history"].default.as_ref()),
+        (Duration::from_secs(5), None)
+    );
 
     let kinds: Vec<_> = activity.tasks.iter().map(|task| (task.id.as_str(), task.work.kind())).collect();
     assert_eq!(kinds, [("score", "worker"), ("reserve", "http"), ("announce", "emit")]);
@@ -114,7 +125,9 @@ fn every_field_arrives() {
 #[test]
 fn a_default_timeout_never_exceeds_the_deadline() {
     let task = "{id: a, uses: emit, deadline: 10s, with: {type: a.b}}";
-    let text = format!("{{apiVersion: spine/v1, kind: Activity, metadata: {{name: a}}, spec: {{on: [{{event: a}}], tasks: [{task}]}}}}");
+    let text = format!(
+        "{{apiVersion: spine/v1, kind: Activity, metadata: {{name: a}}, spec: {{on: [{{event: a}}], tasks: [{task}]}}}}"
+    );
     assert_eq!(parse_activity(&text).tasks[0].timeout, Duration::from_secs(10));
 }
 

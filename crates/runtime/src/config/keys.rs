@@ -18,16 +18,8 @@ pub(super) struct Key {
     pub(super) variable: Option<&'static str>,
 }
 
-const fn key(
-    name: &'static str,
-    default: Option<&'static str>,
-    variable: Option<&'static str>,
-) -> Key {
-    Key {
-        name,
-        default,
-        variable,
-    }
+const fn key(name: &'static str, default: Option<&'static str>, variable: Option<&'static str>) -> Key {
+    Key { name, default, variable }
 }
 
 pub(super) const NATS_URL: &str = "nats.url";
@@ -46,22 +38,10 @@ pub(super) const WORKER_MAX_TASKS: &str = "worker.max_tasks";
 pub(super) const KEYS: [Key; 11] = [
     key(NATS_URL, Some("nats://127.0.0.1:4222"), Some("NATS_URL")),
     key(NATS_CREDS, None, Some("NATS_CREDS")),
-    key(
-        TEMPORAL_ADDRESS,
-        Some("127.0.0.1:7233"),
-        Some("TEMPORAL_ADDRESS"),
-    ),
-    key(
-        TEMPORAL_NAMESPACE,
-        Some("default"),
-        Some("TEMPORAL_NAMESPACE"),
-    ),
+    key(TEMPORAL_ADDRESS, Some("127.0.0.1:7233"), Some("TEMPORAL_ADDRESS")),
+    key(TEMPORAL_NAMESPACE, Some("default"), Some("TEMPORAL_NAMESPACE")),
     key(TEMPORAL_API_KEY, None, Some("TEMPORAL_API_KEY")),
-    key(
-        DATABASE_URL,
-        Some("postgres://spine@127.0.0.1:5432/spine"),
-        Some("DATABASE_URL"),
-    ),
+    key(DATABASE_URL, Some("postgres://spine@127.0.0.1:5432/spine"), Some("DATABASE_URL")),
     key(INGRESS_LISTEN, Some("127.0.0.1:8080"), None),
     // 1 MiB is the NATS server's own default for `max_payload`: more would only fail later.
     key(INGRESS_MAX_BODY_BYTES, Some("1048576"), None),
@@ -73,9 +53,7 @@ pub(super) const KEYS: [Key; 11] = [
 
 /// Refuses the first key of `layer` that nobody knows, in alphabetical order.
 pub(super) fn check(layer: &Map<String, Value>, origin: &str) -> Result<(), ConfigError> {
-    sorted(layer)
-        .into_iter()
-        .try_for_each(|(section, value)| check_section(section, value, origin))
+    sorted(layer).into_iter().try_for_each(|(section, value)| check_section(section, value, origin))
 }
 
 fn check_section(section: &str, value: &Value, origin: &str) -> Result<(), ConfigError> {
@@ -88,11 +66,7 @@ fn check_section(section: &str, value: &Value, origin: &str) -> Result<(), Confi
         ValueKind::Table(table) => sorted(table).into_iter().try_for_each(|(name, value)| {
             let name = format!("{section}.{name}");
             let is_key = KEYS.iter().any(|key| key.name == name);
-            if is_key {
-                Ok(())
-            } else {
-                Err(unknown(&name, value.origin().unwrap_or(origin)))
-            }
+            if is_key { Ok(()) } else { Err(unknown(&name, value.origin().unwrap_or(origin))) }
         }),
         _ if known => Err(ConfigError::BadValue {
             key: section.to_owned(),
@@ -115,22 +89,13 @@ pub(super) fn sorted(table: &Map<String, Value>) -> Vec<(&String, &Value)> {
 
 /// The refusal of `key`, naming the known one that is most like it.
 pub(super) fn unknown(key: &str, origin: &str) -> ConfigError {
-    ConfigError::UnknownKey {
-        key: key.to_owned(),
-        origin: origin.to_owned(),
-        nearest: nearest(key),
-    }
+    ConfigError::UnknownKey { key: key.to_owned(), origin: origin.to_owned(), nearest: nearest(key) }
 }
 
 fn nearest(key: &str) -> Nearest {
-    let free = [VALUES, DATABASES]
-        .into_iter()
-        .filter(|_| !key.contains('.'));
+    let free = [VALUES, DATABASES].into_iter().filter(|_| !key.contains('.'));
     let names = KEYS.iter().map(|key| key.name).chain(free);
     let distance = |name: &str| strsim::osa_distance(&key.to_lowercase(), name);
     let best = names.map(|name| (distance(name), name)).min();
-    Nearest(
-        best.filter(|(distance, name)| *distance <= name.len() / 2)
-            .map(|(_, name)| name.to_owned()),
-    )
+    Nearest(best.filter(|(distance, name)| *distance <= name.len() / 2).map(|(_, name)| name.to_owned()))
 }

@@ -35,19 +35,12 @@ impl Source for Layer {
 impl Layer {
     /// Puts `kind` at the dotted way `path`; a value in the way gives way.
     fn put(&mut self, path: &[&str], origin: &str, kind: ValueKind) {
-        put(
-            &mut self.0,
-            path,
-            Value::new(Some(&origin.to_owned()), kind),
-        );
+        put(&mut self.0, path, Value::new(Some(&origin.to_owned()), kind));
     }
 
     fn put_key(&mut self, key: &str, origin: &str, text: &str) {
         let (path, kind) = match key.split_once('.') {
-            Some((VALUES, rest)) => (
-                [VALUES].into_iter().chain(rest.split('.')).collect(),
-                literal(text, origin),
-            ),
+            Some((VALUES, rest)) => ([VALUES].into_iter().chain(rest.split('.')).collect(), literal(text, origin)),
             Some((section, name)) => (vec![section, name], ValueKind::String(text.to_owned())),
             None => (vec![key], ValueKind::String(text.to_owned())),
         };
@@ -88,30 +81,18 @@ pub(super) fn defaults() -> Layer {
 
 /// The file at `path`, checked for unknown keys.
 pub(super) fn file(path: &Path) -> Result<Layer, ConfigError> {
-    let read = |source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
     let table: toml::Table = parse(path, &fs::read_to_string(path).map_err(read)?)?;
     let origin = path.display().to_string();
-    let layer = table
-        .into_iter()
-        .map(|(name, value)| (name, from_toml(value, &origin)))
-        .collect();
+    let layer = table.into_iter().map(|(name, value)| (name, from_toml(value, &origin))).collect();
     keys::check(&layer, &origin)?;
     Ok(Layer(layer))
 }
 
 /// `text` of the file at `path` as TOML; an error shows the place but not the line, which may hold a secret.
-pub(super) fn parse<T: serde::de::DeserializeOwned>(
-    path: &Path,
-    text: &str,
-) -> Result<T, ConfigError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| {
-        let before = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or_default();
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         ConfigError::Syntax {
             path: PathBuf::from(path),
             line: before.matches('\n').count() + 1,
@@ -125,11 +106,7 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(
 pub(super) fn ecosystem(env: &BTreeMap<String, String>) -> Layer {
     let mut layer = Layer::default();
     for key in &KEYS {
-        if let Some((variable, text)) = key
-            .variable
-            .and_then(|name| env.get_key_value(name))
-            .filter(is_set)
-        {
+        if let Some((variable, text)) = key.variable.and_then(|name| env.get_key_value(name)).filter(is_set) {
             layer.put_key(key.name, &variable_origin(variable), text);
         }
     }
@@ -152,11 +129,7 @@ pub(super) fn own(env: &BTreeMap<String, String>) -> Result<Layer, ConfigError> 
         };
         let section = section.to_lowercase();
         let free = section == VALUES || section == DATABASES;
-        let rest = if free {
-            free_name(rest)
-        } else {
-            rest.to_lowercase()
-        };
+        let rest = if free { free_name(rest) } else { rest.to_lowercase() };
         let key = format!("{section}.{}", rest.replace("__", "."));
         layer.put_key(&key, &variable_origin(variable), text);
     }
@@ -201,17 +174,11 @@ fn variable_origin(variable: &str) -> String {
 
 /// A name all in capitals is lowered, as that is how variables are spelled; any other is kept.
 fn free_name(name: &str) -> String {
-    if name.chars().any(char::is_lowercase) {
-        name.to_owned()
-    } else {
-        name.to_lowercase()
-    }
+    if name.chars().any(char::is_lowercase) { name.to_owned() } else { name.to_lowercase() }
 }
 
 fn refuse_single_underscore(variable: &str, name: &str) -> Result<(), ConfigError> {
-    let meant = KEYS
-        .iter()
-        .find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(name));
+    let meant = KEYS.iter().find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(name));
     meant.map_or(Ok(()), |key| {
         let nearest = format!("{PREFIX}{}", key.name.replace('.', "__").to_uppercase());
         Err(ConfigError::UnknownKey {
@@ -237,15 +204,10 @@ fn from_toml(value: toml::Value, origin: &str) -> Value {
         toml::Value::Float(number) => ValueKind::Float(number),
         toml::Value::Boolean(flag) => ValueKind::Boolean(flag),
         toml::Value::Datetime(time) => ValueKind::String(time.to_string()),
-        toml::Value::Array(items) => {
-            ValueKind::Array(items.into_iter().map(|v| from_toml(v, origin)).collect())
+        toml::Value::Array(items) => ValueKind::Array(items.into_iter().map(|v| from_toml(v, origin)).collect()),
+        toml::Value::Table(table) => {
+            ValueKind::Table(table.into_iter().map(|(name, v)| (name, from_toml(v, origin))).collect())
         }
-        toml::Value::Table(table) => ValueKind::Table(
-            table
-                .into_iter()
-                .map(|(name, v)| (name, from_toml(v, origin)))
-                .collect(),
-        ),
     };
     Value::new(Some(&origin.to_owned()), kind)
 }
@@ -257,14 +219,8 @@ fn from_json(value: serde_json::Value, origin: &str) -> Value {
         Json::Bool(flag) => ValueKind::Boolean(flag),
         Json::Number(number) => from_number(&number),
         Json::String(text) => ValueKind::String(text),
-        Json::Array(items) => {
-            ValueKind::Array(items.into_iter().map(|v| from_json(v, origin)).collect())
-        }
-        Json::Object(map) => ValueKind::Table(
-            map.into_iter()
-                .map(|(name, v)| (name, from_json(v, origin)))
-                .collect(),
-        ),
+        Json::Array(items) => ValueKind::Array(items.into_iter().map(|v| from_json(v, origin)).collect()),
+        Json::Object(map) => ValueKind::Table(map.into_iter().map(|(name, v)| (name, from_json(v, origin))).collect()),
     };
     Value::new(Some(&origin.to_owned()), kind)
 }

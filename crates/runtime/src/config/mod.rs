@@ -144,19 +144,13 @@ pub struct Entry {
 impl Nats {
     /// The servers of [`Nats::url`], in order.
     pub fn servers(&self) -> Vec<String> {
-        self.url
-            .split(',')
-            .map(|server| server.trim().to_owned())
-            .collect()
+        self.url.split(',').map(|server| server.trim().to_owned()).collect()
     }
 }
 
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nats")
-            .field("url", &redact_url(&self.url))
-            .field("creds", &self.creds)
-            .finish()
+        f.debug_struct("Nats").field("url", &redact_url(&self.url)).field("creds", &self.creds).finish()
     }
 }
 
@@ -177,26 +171,19 @@ pub fn load(sources: Sources) -> Result<Config, ConfigError> {
         .add_source(layers::own(&sources.env)?)
         .add_source(layers::overrides(&sources.overrides)?);
     let merged = builder.build().map_err(ConfigError::Merge)?;
-    typed(Reader::new(
-        config::Source::collect(&merged).map_err(ConfigError::Merge)?,
-    ))
+    typed(Reader::new(config::Source::collect(&merged).map_err(ConfigError::Merge)?))
 }
 
 fn stack_layer(sources: &Sources) -> Result<layers::Layer, ConfigError> {
     let state = sources.dir.join(&sources.state);
     let origin = StackFile::path(&state).display().to_string();
     let stack = StackFile::read(&state)?;
-    Ok(stack
-        .map(|stack| layers::stack(stack, &origin))
-        .unwrap_or_default())
+    Ok(stack.map(|stack| layers::stack(stack, &origin)).unwrap_or_default())
 }
 
 /// A named file must be there; the default one may be.
 fn file_layer(sources: &Sources) -> Result<layers::Layer, ConfigError> {
-    let variable = sources
-        .env
-        .get(layers::FILE_VARIABLE)
-        .filter(|path| !path.is_empty());
+    let variable = sources.env.get(layers::FILE_VARIABLE).filter(|path| !path.is_empty());
     let default = sources.dir.join(DEFAULT_FILE);
     match sources.file.clone().or_else(|| variable.map(PathBuf::from)) {
         Some(file) => layers::file(&file),
@@ -209,27 +196,14 @@ fn typed(mut reader: Reader) -> Result<Config, ConfigError> {
     Ok(Config {
         nats: nats(&mut reader)?,
         temporal: temporal(&mut reader)?,
-        database: Database {
-            url: reader.text(
-                keys::DATABASE_URL,
-                Show::Url,
-                valid::POSTGRES,
-                valid::postgres,
-            )?,
-        },
+        database: Database { url: reader.text(keys::DATABASE_URL, Show::Url, valid::POSTGRES, valid::postgres)? },
         ingress: Ingress {
             listen: listen(&mut reader, keys::INGRESS_LISTEN)?,
             max_body_bytes: reader.count(keys::INGRESS_MAX_BODY_BYTES)?,
         },
-        metrics: Metrics {
-            listen: listen(&mut reader, keys::METRICS_LISTEN)?,
-        },
-        router: Router {
-            max_in_flight: reader.count(keys::ROUTER_MAX_IN_FLIGHT)?,
-        },
-        worker: Worker {
-            max_tasks: reader.count(keys::WORKER_MAX_TASKS)?,
-        },
+        metrics: Metrics { listen: listen(&mut reader, keys::METRICS_LISTEN)? },
+        router: Router { max_in_flight: reader.count(keys::ROUTER_MAX_IN_FLIGHT)? },
+        worker: Worker { max_tasks: reader.count(keys::WORKER_MAX_TASKS)? },
         values: values(&mut reader)?,
         databases: databases(&mut reader)?,
         entries: reader.entries,
@@ -239,51 +213,25 @@ fn typed(mut reader: Reader) -> Result<Config, ConfigError> {
 fn nats(reader: &mut Reader) -> Result<Nats, ConfigError> {
     Ok(Nats {
         url: reader.text(keys::NATS_URL, Show::Url, valid::NATS, valid::nats)?,
-        creds: reader.optional(
-            keys::NATS_CREDS,
-            Show::All,
-            "the path of a credentials file",
-            valid::path,
-        )?,
+        creds: reader.optional(keys::NATS_CREDS, Show::All, "the path of a credentials file", valid::path)?,
     })
 }
 
 fn temporal(reader: &mut Reader) -> Result<Temporal, ConfigError> {
     Ok(Temporal {
-        address: reader.text(
-            keys::TEMPORAL_ADDRESS,
-            Show::All,
-            valid::TEMPORAL,
-            valid::temporal,
-        )?,
+        address: reader.text(keys::TEMPORAL_ADDRESS, Show::All, valid::TEMPORAL, valid::temporal)?,
         namespace: reader.text(keys::TEMPORAL_NAMESPACE, Show::All, "a name", valid::filled)?,
-        api_key: reader
-            .optional(
-                keys::TEMPORAL_API_KEY,
-                Show::Nothing,
-                "a key",
-                valid::filled,
-            )?
-            .map(Secret::new),
+        api_key: reader.optional(keys::TEMPORAL_API_KEY, Show::Nothing, "a key", valid::filled)?.map(Secret::new),
     })
 }
 
 fn listen(reader: &mut Reader, key: &'static str) -> Result<SocketAddr, ConfigError> {
-    reader.text(
-        key,
-        Show::All,
-        "an IP address and a port, such as 127.0.0.1:8080",
-        |text| text.parse().ok(),
-    )
+    reader.text(key, Show::All, "an IP address and a port, such as 127.0.0.1:8080", |text| text.parse().ok())
 }
 
 fn values(reader: &mut Reader) -> Result<BTreeMap<String, serde_json::Value>, ConfigError> {
-    let json =
-        |value: &config::Value| read::json(value).map(|json| (json.clone(), json.to_string()));
-    Ok(reader
-        .section(keys::VALUES, json, "a value that JSON can say")?
-        .into_iter()
-        .collect())
+    let json = |value: &config::Value| read::json(value).map(|json| (json.clone(), json.to_string()));
+    Ok(reader.section(keys::VALUES, json, "a value that JSON can say")?.into_iter().collect())
 }
 
 fn databases(reader: &mut Reader) -> Result<BTreeMap<String, Secret>, ConfigError> {
@@ -291,8 +239,5 @@ fn databases(reader: &mut Reader) -> Result<BTreeMap<String, Secret>, ConfigErro
         ValueKind::String(text) => valid::postgres(text).map(|url| (url, redact_url(text))),
         _ => None,
     };
-    Ok(reader
-        .section(keys::DATABASES, url, valid::POSTGRES)?
-        .into_iter()
-        .collect())
+    Ok(reader.section(keys::DATABASES, url, valid::POSTGRES)?.into_iter().collect())
 }

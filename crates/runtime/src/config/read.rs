@@ -28,10 +28,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(table: Map<String, Value>) -> Self {
-        Self {
-            table,
-            entries: Vec::new(),
-        }
+        Self { table, entries: Vec::new() }
     }
 
     /// The text at `key`, as `parse` takes it; `wanted` says what it takes.
@@ -72,18 +69,14 @@ impl Reader {
     /// The number at `key`, at least 1; files say it as a number, variables and flags as text.
     pub(super) fn count(&mut self, key: &'static str) -> Result<usize, ConfigError> {
         const WANTED: &str = "a whole number, at least 1";
-        let value = self
-            .get(key)
-            .unwrap_or_else(|| Value::new(None, ValueKind::Nil));
+        let value = self.get(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
         let number = match &value.kind {
             ValueKind::I64(number) => usize::try_from(*number).ok(),
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
         let origin = origin(&value);
-        let number = number
-            .filter(|n| *n > 0)
-            .ok_or_else(|| bad(key, &origin, WANTED))?;
+        let number = number.filter(|n| *n > 0).ok_or_else(|| bad(key, &origin, WANTED))?;
         self.note(key, number.to_string(), &origin);
         Ok(number)
     }
@@ -117,11 +110,7 @@ impl Reader {
     }
 
     fn note(&mut self, key: &str, value: String, origin: &str) {
-        self.entries.push(Entry {
-            key: key.to_owned(),
-            value,
-            origin: origin.to_owned(),
-        });
+        self.entries.push(Entry { key: key.to_owned(), value, origin: origin.to_owned() });
     }
 }
 
@@ -138,9 +127,7 @@ pub(super) fn json(value: &Value) -> Option<Json> {
         ValueKind::String(text) => Json::String(text.clone()),
         ValueKind::Array(items) => Json::Array(items.iter().map(json).collect::<Option<_>>()?),
         ValueKind::Table(table) => {
-            let pairs = sorted(table)
-                .into_iter()
-                .map(|(name, value)| Some((name.clone(), json(value)?)));
+            let pairs = sorted(table).into_iter().map(|(name, value)| Some((name.clone(), json(value)?)));
             Json::Object(pairs.collect::<Option<_>>()?)
         }
     })
@@ -150,9 +137,9 @@ pub(super) fn json(value: &Value) -> Option<Json> {
 fn origin(value: &Value) -> String {
     match (&value.kind, value.origin()) {
         (_, Some(origin)) => origin.to_owned(),
-        (ValueKind::Table(table), None) => sorted(table)
-            .first()
-            .map_or_else(|| DEFAULT_ORIGIN.to_owned(), |(_, value)| origin(value)),
+        (ValueKind::Table(table), None) => {
+            sorted(table).first().map_or_else(|| DEFAULT_ORIGIN.to_owned(), |(_, value)| origin(value))
+        }
         _ => DEFAULT_ORIGIN.to_owned(),
     }
 }
@@ -166,9 +153,5 @@ pub(super) fn shown(text: &str, show: Show) -> String {
 }
 
 fn bad(key: &str, origin: &str, wanted: &'static str) -> ConfigError {
-    ConfigError::BadValue {
-        key: key.to_owned(),
-        origin: origin.to_owned(),
-        wanted,
-    }
+    ConfigError::BadValue { key: key.to_owned(), origin: origin.to_owned(), wanted }
 }

@@ -150,13 +150,7 @@ pub(super) mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(
-                fs::metadata(StackFile::path(dir.path()))?
-                    .permissions()
-                    .mode()
-                    & 0o777,
-                0o600
-            );
+            assert_eq!(fs::metadata(StackFile::path(dir.path()))?.permissions().mode() & 0o777, 0o600);
         }
         for gone in [0, i32::MAX as u32, u32::MAX] {
             stack(gone).write(dir.path())?;

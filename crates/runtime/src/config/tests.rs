@@ -10,6 +10,7 @@ fn sources(env: &[(&str, &str)], overrides: &[(&str, &str)]) -> Sources {
     let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Sources {
         dir: PathBuf::from("/nonexistent"),
+        state: PathBuf::new(),
         file: None,
         env: env.iter().map(own).collect(),
         overrides: overrides.iter().map(own).collect(),
@@ -19,75 +20,43 @@ fn sources(env: &[(&str, &str)], overrides: &[(&str, &str)]) -> Sources {
 fn in_dir(file: &str) -> std::io::Result<(tempfile::TempDir, Sources)> {
     let dir = tempfile::tempdir()?;
     fs::write(dir.path().join(DEFAULT_FILE), file)?;
-    let sources = Sources {
-        dir: dir.path().to_owned(),
-        ..Sources::default()
-    };
+    let sources = Sources { dir: dir.path().to_owned(), ..Sources::default() };
     Ok((dir, sources))
 }
 
 fn entry(config: &Config, key: &str) -> Option<(String, String)> {
-    config
-        .entries()
-        .into_iter()
-        .find(|entry| entry.key == key)
-        .map(|entry| (entry.value, entry.origin))
+    config.entries().into_iter().find(|entry| entry.key == key).map(|entry| (entry.value, entry.origin))
 }
 
 #[test]
 fn defaults_are_a_whole_configuration() -> TestResult {
     let config = load(sources(&[], &[]))?;
     assert_eq!(config.nats.servers(), ["nats://127.0.0.1:4222"]);
-    assert_eq!(
-        (config.router.max_in_flight, config.worker.max_tasks),
-        (256, 100)
-    );
-    assert_eq!(
-        (config.ingress.max_body_bytes, config.ingress.listen.port()),
-        (1 << 20, 8080)
-    );
-    assert_eq!(
-        config.database.url.expose(),
-        "postgres://spine@127.0.0.1:5432/spine"
-    );
-    assert!(
-        config
-            .entries()
-            .iter()
-            .all(|entry| entry.origin == "default")
-    );
+    assert_eq!((config.router.max_in_flight, config.worker.max_tasks), (256, 100));
+    assert_eq!((config.ingress.max_body_bytes, config.ingress.listen.port()), (1 << 20, 8080));
+    assert_eq!(config.database.url.expose(), "postgres://spine@127.0.0.1:5432/spine");
+    assert!(config.entries().iter().all(|entry| entry.origin == "default"));
     assert_eq!(config.entries().len(), keys::KEYS.len());
     Ok(())
 }
 
 #[test]
 fn each_layer_outdoes_the_one_before() -> TestResult {
-    let (dir, mut sources) =
-        in_dir("[nats]\nurl = \"nats://file:1\"\n[router]\nmax_in_flight = 8\n")?;
+    let (dir, mut sources) = in_dir("[nats]\nurl = \"nats://file:1\"\n[router]\nmax_in_flight = 8\n")?;
     let file = dir.path().join(DEFAULT_FILE);
     let check = |sources: &Sources, host: &str, origin: &str| -> TestResult {
         let config = load(sources.clone())?;
-        assert_eq!(
-            entry(&config, "nats.url"),
-            Some((format!("nats://{host}"), origin.to_owned()))
-        );
+        assert_eq!(entry(&config, "nats.url"), Some((format!("nats://{host}"), origin.to_owned())));
         Ok(())
     };
     check(&sources, "file:1", &file.display().to_string())?;
     sources.env.insert("NATS_URL".into(), "nats://eco:1".into());
     check(&sources, "eco:1", "environment variable NATS_URL")?;
-    sources
-        .env
-        .insert("SPINE_NATS__URL".into(), "nats://own:1".into());
+    sources.env.insert("SPINE_NATS__URL".into(), "nats://own:1".into());
     check(&sources, "own:1", "environment variable SPINE_NATS__URL")?;
-    sources
-        .overrides
-        .push(("nats.url".into(), "nats://flag:1".into()));
+    sources.overrides.push(("nats.url".into(), "nats://flag:1".into()));
     check(&sources, "flag:1", "command line")?;
-    sources = Sources {
-        dir: sources.dir,
-        ..Sources::default()
-    };
+    sources = Sources { dir: sources.dir, ..Sources::default() };
     let stack = stack_file::tests::stack(std::process::id());
     stack.write(dir.path())?;
     check(&sources, "file:1", &file.display().to_string())?;
@@ -96,15 +65,8 @@ fn each_layer_outdoes_the_one_before() -> TestResult {
     check(&sources, "127.0.0.1:14222", &origin)?;
     let config = load(sources.clone())?;
     assert_eq!(config.values["shopUrl"], "http://shop");
-    assert_eq!(
-        config.databases["shop"].expose(),
-        "postgres://shop:hunter2@db/shop"
-    );
-    StackFile {
-        pid: i32::MAX as u32,
-        ..stack
-    }
-    .write(dir.path())?;
+    assert_eq!(config.databases["shop"].expose(), "postgres://shop:hunter2@db/shop");
+    StackFile { pid: i32::MAX as u32, ..stack }.write(dir.path())?;
     check(&sources, "127.0.0.1:4222", "default")
 }
 
@@ -113,9 +75,7 @@ fn a_named_file_must_be_there() -> TestResult {
     let (dir, mut sources) = in_dir("[worker]\nmax_tasks = 1\n")?;
     let other = dir.path().join("other.toml");
     fs::write(&other, "[worker]\nmax_tasks = 2\n")?;
-    sources
-        .env
-        .insert("SPINE_CONFIG".into(), other.display().to_string());
+    sources.env.insert("SPINE_CONFIG".into(), other.display().to_string());
     assert_eq!(load(sources.clone())?.worker.max_tasks, 2);
     sources.file = Some(dir.path().join(DEFAULT_FILE));
     assert_eq!(load(sources.clone())?.worker.max_tasks, 1);
@@ -145,10 +105,7 @@ fn the_operators_values_keep_their_case_and_type() -> TestResult {
         "shopOwner": {"firstName": "Ada", "lastName": "L"},
     });
     assert_eq!(serde_json::to_value(&config.values)?, expected);
-    assert_eq!(
-        config.databases["shop"].expose(),
-        "postgres://shop:hunter2@db/shop"
-    );
+    assert_eq!(config.databases["shop"].expose(), "postgres://shop:hunter2@db/shop");
     Ok(())
 }
 
@@ -164,11 +121,7 @@ fn refusals_name_the_key_its_origin_and_what_is_wanted() {
         "unknown key `router.max_inflight` in environment variable SPINE_ROUTER__MAX_INFLIGHT \
          (did you mean `router.max_in_flight`?)",
     );
-    check(
-        "SPINE_NATS_URL",
-        "x",
-        "unknown key `SPINE_NATS_URL` in environment (did you mean `SPINE_NATS__URL`?)",
-    );
+    check("SPINE_NATS_URL", "x", "unknown key `SPINE_NATS_URL` in environment (did you mean `SPINE_NATS__URL`?)");
     check(
         "SPINE_ROUTER__MAX_IN_FLIGHT",
         "0",
@@ -188,53 +141,27 @@ fn refusals_name_the_key_its_origin_and_what_is_wanted() {
          wanted an IP address and a port, such as 127.0.0.1:8080",
     );
     let refused = load(sources(&[], &[("zzz.quux", "1")])).map_err(|error| error.to_string());
-    assert_eq!(
-        refused.err().as_deref(),
-        Some("unknown key `zzz.quux` in command line")
-    );
+    assert_eq!(refused.err().as_deref(), Some("unknown key `zzz.quux` in command line"));
 }
 
 #[test]
 fn files_are_refused_with_their_name() -> TestResult {
     let check = |text: &str, expected: &str| -> TestResult {
         let (dir, sources) = in_dir(text)?;
-        let refused = load(sources)
-            .map_err(|error| error.to_string())
-            .err()
-            .unwrap_or_default();
+        let refused = load(sources).map_err(|error| error.to_string()).err().unwrap_or_default();
         let file = dir.path().join(DEFAULT_FILE).display().to_string();
         assert_eq!(refused.replace(&file, "FILE"), expected);
         Ok(())
     };
-    check(
-        "[nats]\nurll = \"x\"\n",
-        "unknown key `nats.urll` in FILE (did you mean `nats.url`?)",
-    )?;
-    check(
-        "[valeus]\n",
-        "unknown key `valeus` in FILE (did you mean `values`?)",
-    )?;
-    check(
-        "router = 5\n",
-        "bad value for `router` in FILE: wanted a section, with keys of its own",
-    )?;
-    check(
-        "[temporal]\nnamespace = 5\n",
-        "bad value for `temporal.namespace` in FILE: wanted a name",
-    )?;
-    check(
-        "[values]\nrate = nan\n",
-        "bad value for `values.rate` in FILE: wanted a value that JSON can say",
-    )?;
+    check("[nats]\nurll = \"x\"\n", "unknown key `nats.urll` in FILE (did you mean `nats.url`?)")?;
+    check("[valeus]\n", "unknown key `valeus` in FILE (did you mean `values`?)")?;
+    check("router = 5\n", "bad value for `router` in FILE: wanted a section, with keys of its own")?;
+    check("[temporal]\nnamespace = 5\n", "bad value for `temporal.namespace` in FILE: wanted a name")?;
+    check("[values]\nrate = nan\n", "bad value for `values.rate` in FILE: wanted a value that JSON can say")?;
     let syntax = "[database]\nurl = \"postgres://u:hunter2@h\n";
-    let refused = in_dir(syntax)
-        .map(|(_dir, sources)| load(sources))?
-        .map_err(|error| error.to_string());
+    let refused = in_dir(syntax).map(|(_dir, sources)| load(sources))?.map_err(|error| error.to_string());
     let text = refused.err().unwrap_or_default();
-    assert!(
-        text.contains("at line 2, column") && !text.contains("hunter2"),
-        "{text}"
-    );
+    assert!(text.contains("at line 2, column") && !text.contains("hunter2"), "{text}");
     Ok(())
 }
 
@@ -249,11 +176,7 @@ fn nothing_that_is_shown_holds_a_secret() -> TestResult {
         ],
         &[],
     ))?;
-    let shown = format!(
-        "{config:?} {:?} {}",
-        config.entries(),
-        serde_json::to_string(&config.entries())?
-    );
+    let shown = format!("{config:?} {:?} {}", config.entries(), serde_json::to_string(&config.entries())?);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(config.nats.servers()[1], "nats://hunter2@b");
     let database = entry(&config, "database.url").map(|(value, _)| value);

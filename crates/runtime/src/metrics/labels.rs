@@ -25,10 +25,7 @@ pub struct Counters<L> {
 
 impl<L> Clone for Counters<L> {
     fn clone(&self) -> Self {
-        Self {
-            vec: self.vec.clone(),
-            labels: PhantomData,
-        }
+        Self { vec: self.vec.clone(), labels: PhantomData }
     }
 }
 
@@ -43,20 +40,13 @@ impl<L: Labels> Counters<L> {
         self.vec.with_label_values(&labels.values()).get()
     }
 
-    pub(super) fn register(
-        registry: &Registry,
-        name: &str,
-        help: &str,
-    ) -> prometheus::Result<Self> {
+    pub(super) fn register(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Self> {
         let vec = IntCounterVec::new(Opts::new(name, help), L::NAMES)?;
         registry.register(Box::new(vec.clone()))?;
         for labels in L::all() {
             vec.with_label_values(&labels.values());
         }
-        Ok(Self {
-            vec,
-            labels: PhantomData,
-        })
+        Ok(Self { vec, labels: PhantomData })
     }
 }
 
@@ -75,12 +65,7 @@ impl Reasons {
         self.0.with_label_values(&[reason]).get()
     }
 
-    pub(super) fn register(
-        registry: &Registry,
-        name: &str,
-        help: &str,
-        reasons: &[&str],
-    ) -> prometheus::Result<Self> {
+    pub(super) fn register(registry: &Registry, name: &str, help: &str, reasons: &[&str]) -> prometheus::Result<Self> {
         let vec = IntCounterVec::new(Opts::new(name, help), &["reason"])?;
         registry.register(Box::new(vec.clone()))?;
         for reason in reasons {
@@ -216,11 +201,7 @@ impl Labels for (TaskKind, TaskOutcome) {
     const NAMES: &'static [&'static str] = &["kind", "outcome"];
 
     fn all() -> Vec<Self> {
-        let of = |kind| {
-            TaskOutcome::all()
-                .into_iter()
-                .map(move |outcome| (kind, outcome))
-        };
+        let of = |kind| TaskOutcome::all().into_iter().map(move |outcome| (kind, outcome));
         TaskKind::all().into_iter().flat_map(of).collect()
     }
 

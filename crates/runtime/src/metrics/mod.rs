@@ -11,8 +11,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use labels::{
-    Counters, Decision, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind,
-    TaskOutcome,
+    Counters, Decision, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome,
 };
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
@@ -20,15 +19,12 @@ pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// From 10 µs, less than any start takes, to 1 s, where the router is no longer what is slow.
-const START_ISSUE_BUCKETS: [f64; 16] = [
-    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0,
-];
+const START_ISSUE_BUCKETS: [f64; 16] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// From 1 ms to a minute: starts wait for Temporal, and through its short outages.
-const EVENT_BUCKETS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+const EVENT_BUCKETS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics could not be set up: a name, label or value that Prometheus does not take.
 #[derive(Debug, thiserror::Error)]
@@ -109,19 +105,11 @@ impl Metrics {
         Ok(Self {
             router: RouterMetrics::register(&registry, dead_letter_reasons)?,
             ingress: IngressMetrics {
-                requests: Counters::register(
-                    &registry,
-                    names::INGRESS_REQUESTS,
-                    "Requests by outcome.",
-                )?,
+                requests: Counters::register(&registry, names::INGRESS_REQUESTS, "Requests by outcome.")?,
             },
             worker: WorkerMetrics {
                 runs: Counters::register(&registry, names::WORKER_RUNS, "Runs by outcome.")?,
-                tasks: Counters::register(
-                    &registry,
-                    names::WORKER_TASKS,
-                    "Tries of tasks by kind and outcome.",
-                )?,
+                tasks: Counters::register(&registry, names::WORKER_TASKS, "Tries of tasks by kind and outcome.")?,
             },
             relay: RelayMetrics::register(&registry)?,
             registry,
@@ -143,22 +131,11 @@ impl RouterMetrics {
     fn register(registry: &Registry, dead_letter_reasons: &[&str]) -> prometheus::Result<Self> {
         let gauge = |name, help| add(registry, IntGauge::new(name, help)?);
         let seconds = |name: &str, help: &str, buckets: &[f64]| {
-            add(
-                registry,
-                Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?,
-            )
+            add(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
         };
         Ok(Self {
-            decisions: Counters::register(
-                registry,
-                names::ROUTER_DECISIONS,
-                "Decisions by outcome.",
-            )?,
-            starts: Counters::register(
-                registry,
-                names::ROUTER_STARTS,
-                "Starts asked of Temporal by outcome.",
-            )?,
+            decisions: Counters::register(registry, names::ROUTER_DECISIONS, "Decisions by outcome.")?,
+            starts: Counters::register(registry, names::ROUTER_STARTS, "Starts asked of Temporal by outcome.")?,
             dead_letters: Reasons::register(
                 registry,
                 names::ROUTER_DEAD_LETTERS,
@@ -166,24 +143,14 @@ impl RouterMetrics {
                 dead_letter_reasons,
             )?,
             in_flight: gauge(names::ROUTER_IN_FLIGHT, "Deliveries taken and not settled.")?,
-            event_seconds: seconds(
-                names::ROUTER_EVENT_SECONDS,
-                "From a delivery to its settling.",
-                &EVENT_BUCKETS,
-            )?,
+            event_seconds: seconds(names::ROUTER_EVENT_SECONDS, "From a delivery to its settling.", &EVENT_BUCKETS)?,
             start_issue_seconds: seconds(
                 names::ROUTER_START_ISSUE_SECONDS,
                 "From a delivery to the start request issued.",
                 &START_ISSUE_BUCKETS,
             )?,
-            catalog_version: gauge(
-                names::ROUTER_CATALOG_VERSION,
-                "Version of the catalog that decides.",
-            )?,
-            catalog_activities: gauge(
-                names::ROUTER_CATALOG_ACTIVITIES,
-                "Activities in the catalog that decides.",
-            )?,
+            catalog_version: gauge(names::ROUTER_CATALOG_VERSION, "Version of the catalog that decides.")?,
+            catalog_activities: gauge(names::ROUTER_CATALOG_ACTIVITIES, "Activities in the catalog that decides.")?,
             retries: Counters::register(registry, names::ROUTER_RETRIES, "Retries by dependency.")?,
         })
     }
@@ -192,25 +159,12 @@ impl RouterMetrics {
 impl RelayMetrics {
     fn register(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
-            published: Counters::register(
-                registry,
-                names::RELAY_PUBLISHED,
-                "Outbox rows published by outcome.",
-            )?,
-            parked: add(
-                registry,
-                IntCounter::new(names::RELAY_PARKED, "Outbox rows set aside.")?,
-            )?,
-            pending_rows: add(
-                registry,
-                IntGauge::new(names::RELAY_PENDING_ROWS, "Outbox rows that wait.")?,
-            )?,
+            published: Counters::register(registry, names::RELAY_PUBLISHED, "Outbox rows published by outcome.")?,
+            parked: add(registry, IntCounter::new(names::RELAY_PARKED, "Outbox rows set aside.")?)?,
+            pending_rows: add(registry, IntGauge::new(names::RELAY_PENDING_ROWS, "Outbox rows that wait.")?)?,
             oldest_pending_seconds: add(
                 registry,
-                Gauge::new(
-                    names::RELAY_OLDEST_PENDING_SECONDS,
-                    "Age of the oldest outbox row that waits.",
-                )?,
+                Gauge::new(names::RELAY_OLDEST_PENDING_SECONDS, "Age of the oldest outbox row that waits.")?,
             )?,
         })
     }
@@ -222,12 +176,7 @@ fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> promet
 }
 
 fn info(registry: &Registry, version: &str) -> prometheus::Result<()> {
-    let opts = Opts::new(
-        names::PROCESS_INFO,
-        "Always 1, labelled with the process's version.",
-    );
-    add(registry, IntGaugeVec::new(opts, &["version"])?)?
-        .with_label_values(&[version])
-        .set(1);
+    let opts = Opts::new(names::PROCESS_INFO, "Always 1, labelled with the process's version.");
+    add(registry, IntGaugeVec::new(opts, &["version"])?)?.with_label_values(&[version]).set(1);
     Ok(())
 }

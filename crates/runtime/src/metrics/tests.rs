@@ -7,36 +7,19 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     let text = Metrics::new("1.2.3", &["invalid", "unauthorised"])?.render();
     let check = |line: &str| assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
     for (family, label, values) in [
-        (
-            names::ROUTER_DECISIONS,
-            "outcome",
-            "started duplicate unmatched rejected",
-        ),
-        (
-            names::ROUTER_STARTS,
-            "outcome",
-            "started already_started failed",
-        ),
+        (names::ROUTER_DECISIONS, "outcome", "started duplicate unmatched rejected"),
+        (names::ROUTER_STARTS, "outcome", "started already_started failed"),
         (names::ROUTER_DEAD_LETTERS, "reason", "invalid unauthorised"),
         (names::ROUTER_RETRIES, "dependency", "temporal nats"),
-        (
-            names::INGRESS_REQUESTS,
-            "outcome",
-            "accepted duplicate invalid too_large unsupported unavailable",
-        ),
+        (names::INGRESS_REQUESTS, "outcome", "accepted duplicate invalid too_large unsupported unavailable"),
         (names::WORKER_RUNS, "outcome", "completed failed duplicate"),
         (names::RELAY_PUBLISHED, "outcome", "published duplicate"),
     ] {
-        values
-            .split(' ')
-            .for_each(|value| check(&format!("{family}{{{label}=\"{value}\"}} 0")));
+        values.split(' ').for_each(|value| check(&format!("{family}{{{label}=\"{value}\"}} 0")));
     }
     for kind in ["http", "emit", "worker"] {
         for outcome in ["completed", "failed", "retried"] {
-            check(&format!(
-                "{}{{kind=\"{kind}\",outcome=\"{outcome}\"}} 0",
-                names::WORKER_TASKS
-            ));
+            check(&format!("{}{{kind=\"{kind}\",outcome=\"{outcome}\"}} 0", names::WORKER_TASKS));
         }
     }
     for name in [
@@ -49,10 +32,7 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     ] {
         check(&format!("{name} 0"));
     }
-    check(&format!(
-        "{}_bucket{{le=\"0.00001\"}} 0",
-        names::ROUTER_START_ISSUE_SECONDS
-    ));
+    check(&format!("{}_bucket{{le=\"0.00001\"}} 0", names::ROUTER_START_ISSUE_SECONDS));
     check(&format!("{}_count 0", names::ROUTER_EVENT_SECONDS));
     check("spine_process_info{version=\"1.2.3\"} 1");
     Ok(())
@@ -61,19 +41,9 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
 #[test]
 fn clones_count_together() -> Result<(), MetricsError> {
     let metrics = Metrics::new("1", &["invalid"])?;
-    metrics
-        .clone()
-        .worker
-        .tasks
-        .inc((TaskKind::Emit, TaskOutcome::Retried));
+    metrics.clone().worker.tasks.inc((TaskKind::Emit, TaskOutcome::Retried));
     metrics.router.dead_letters.inc("invalid");
-    assert_eq!(
-        metrics
-            .worker
-            .tasks
-            .get((TaskKind::Emit, TaskOutcome::Retried)),
-        1
-    );
+    assert_eq!(metrics.worker.tasks.get((TaskKind::Emit, TaskOutcome::Retried)), 1);
     assert_eq!(metrics.router.dead_letters.get("invalid"), 1);
     Ok(())
 }

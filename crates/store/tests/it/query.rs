@@ -1,16 +1,31 @@
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use spine_store::{QueryDatabase, QueryError};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::database_url;
+use crate::support::Database;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn shop() -> QueryDatabase {
-    let url = database_url().await;
-    let mut connection = PgConnection::connect(&url).await.unwrap();
+/// A database with customers, and the server that it is on.
+struct Shop {
+    queries: QueryDatabase,
+    database: Database,
+}
+
+impl Deref for Shop {
+    type Target = QueryDatabase;
+
+    fn deref(&self) -> &QueryDatabase {
+        &self.queries
+    }
+}
+
+async fn shop() -> Shop {
+    let database = Database::start().await;
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
     sqlx::raw_sql(
         "create table customer (id int, name text, big bigint, price numeric, vip boolean, tags text[],
             data jsonb, raw json, at timestamptz, uid uuid, score float8, code varchar(9));
@@ -21,7 +36,7 @@ async fn shop() -> QueryDatabase {
     .execute(&mut connection)
     .await
     .unwrap();
-    QueryDatabase::connect_lazy(&url).unwrap()
+    Shop { queries: QueryDatabase::connect_lazy(database.url()).unwrap(), database }
 }
 
 #[tokio::test]
@@ -97,12 +112,8 @@ async fn nothing_can_be_written_and_no_statement_added() {
 }
 
 /// A function that writes, for a query that looks harmless.
-async fn create_writer(shop: &QueryDatabase) {
-    let name = shop.query("select current_database() as name", &[], SECOND).await.unwrap();
-    let server = std::env::var("DATABASE_URL").unwrap();
-    let options: sqlx::postgres::PgConnectOptions = server.parse().unwrap();
-    let options = options.database(name[0]["name"].as_str().unwrap());
-    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+async fn create_writer(shop: &Shop) {
+    let mut connection = PgConnection::connect(shop.database.url()).await.unwrap();
     let create = "create function writes() returns int language sql as 'delete from customer returning id'";
     sqlx::query(create).execute(&mut connection).await.unwrap();
 }

@@ -1,30 +1,53 @@
 //! A database of its own for each test, and what tests are made of.
 
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::Deref;
 
 use serde_json::{Value, json};
 use spine_core::event::{Data, Event};
 use spine_store::{NewRun, Opened, OutboxEvent, Store, Trigger};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+use spine_testkit::ports;
+use spine_testkit::postgres::Postgres;
+use tempfile::TempDir;
 
-/// Where a new database of its own is: empty and not migrated.
-pub(crate) async fn database_url() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let server = std::env::var("DATABASE_URL").unwrap_or_else(|_| panic!("set DATABASE_URL to a server for tests"));
-    let name = format!("store_it_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.unwrap();
-    admin.close().await.unwrap();
-    PgConnectOptions::from_str(&server).unwrap().database(&name).to_url_lossy().to_string()
+/// A server of one's own with an empty database, which go with this value.
+pub(crate) struct Database {
+    server: Postgres,
+    _folder: TempDir,
 }
 
-/// A migrated store.
-pub(crate) async fn store() -> Store {
-    let store = Store::connect(&database_url().await).await.unwrap();
+impl Database {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server's user, who is another where the tests run as root, passes through the folder.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+        let server = Postgres::start(folder.path(), ports::free().unwrap(), false).await.unwrap();
+        Self { server, _folder: folder }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.server.url()
+    }
+}
+
+/// A migrated store, with the server that it is on.
+pub(crate) struct TestStore {
+    store: Store,
+    _database: Database,
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+pub(crate) async fn store() -> TestStore {
+    let database = Database::start().await;
+    let store = Store::connect(database.url()).await.unwrap();
     store.migrate().await.unwrap();
-    store
+    TestStore { store, _database: database }
 }
 
 pub(crate) fn event(id: &str) -> Event {
@@ -63,7 +86,7 @@ pub(crate) async fn everything(store: &Store) -> Value {
     let mut all = serde_json::Map::new();
     for table in tables {
         let sql = format!("select coalesce(array_agg(t::text order by t::text), '{{}}') from {table} t");
-        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(store.pool()).await.unwrap();
+        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(store.pool()).await.unwrap();
         all.insert(table.into(), json!(rows));
     }
     Value::Object(all)

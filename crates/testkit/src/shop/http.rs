@@ -42,7 +42,11 @@ async fn customer(State(services): State<Services>, Path(id): Path<String>) -> (
     services.answer(format!("GET /customers/{id}"), None, status, body)
 }
 
-async fn reserve(State(services): State<Services>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn reserve(
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     let sku = body["sku"].as_str().unwrap_or_default();
     let first = !services.requests.all().iter().any(|request| request.idempotency_key == key(&headers));
     if sku == FLAKY_SKU && first {
@@ -52,7 +56,11 @@ async fn reserve(State(services): State<Services>, headers: HeaderMap, Json(body
     services.once("POST /reservations", &headers, |number| json!({"id": format!("R-{number}"), "sku": sku}))
 }
 
-async fn ship(State(services): State<Services>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn ship(
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     let order = body["order"].as_str().unwrap_or_default().to_owned();
     services.once("POST /shipments", &headers, |number| json!({"order": order, "tracking": format!("TRACK-{number}")}))
 }
@@ -61,7 +69,12 @@ impl Services {
     /// Does the work once for each idempotency key.
     fn once(&self, what: &str, headers: &HeaderMap, work: impl FnOnce(usize) -> Value) -> (StatusCode, Json<Value>) {
         let Some(key) = key(headers) else {
-            return self.answer(what.into(), None, StatusCode::BAD_REQUEST, json!({"error": "an Idempotency-Key is wanted"}));
+            return self.answer(
+                what.into(),
+                None,
+                StatusCode::BAD_REQUEST,
+                json!({"error": "an Idempotency-Key is wanted"}),
+            );
         };
         let body = {
             let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +84,13 @@ impl Services {
         self.answer(what.into(), Some(key), StatusCode::CREATED, body)
     }
 
-    fn answer(&self, what: String, idempotency_key: Option<String>, status: StatusCode, body: Value) -> (StatusCode, Json<Value>) {
+    fn answer(
+        &self,
+        what: String,
+        idempotency_key: Option<String>,
+        status: StatusCode,
+        body: Value,
+    ) -> (StatusCode, Json<Value>) {
         self.requests.push(Request { what, idempotency_key, status: status.as_u16() });
         (status, Json(body))
     }

@@ -16,13 +16,22 @@ impl Risk {
     async fn score(_ctx: ActivityContext, order: Value) -> Result<Value, ActivityError> {
         let total = order["total"].as_f64().unwrap_or_default();
         let known = order["orders"].as_i64().unwrap_or_default() > 0;
-        let risk = if total < 1000.0 { 0.1 } else if known { 0.5 } else { 0.9 };
+        let risk = if total < 1000.0 {
+            0.1
+        } else if known {
+            0.5
+        } else {
+            0.9
+        };
         Ok(json!({"risk": risk}))
     }
 }
 
 /// Runs the worker on a thread of its own, as it is not `Send`, until `stop`.
-pub(super) fn spawn(client: Client, stop: CancellationToken) -> std::io::Result<std::thread::JoinHandle<Result<(), String>>> {
+pub(super) fn spawn(
+    client: Client,
+    stop: CancellationToken,
+) -> std::io::Result<std::thread::JoinHandle<Result<(), String>>> {
     let handle = tokio::runtime::Handle::current();
     std::thread::Builder::new().name("shop-risk".into()).spawn(move || handle.block_on(work(client, stop)))
 }

@@ -42,7 +42,8 @@ fn throw_away() -> Result<Folder, ServerError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).map_err(ServerError::file(folder.path()))?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))
+            .map_err(ServerError::file(folder.path()))?;
     }
     Ok(Folder { path: folder.path().to_owned(), throw_away: Some(folder), _lock: None })
 }

@@ -1,5 +1,7 @@
 //! The servers that all other tests stand on.
 
+#![expect(clippy::unwrap_used, reason = "what can't be had fails the test")]
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -74,7 +76,10 @@ async fn children_die_with_a_parent_that_is_killed() {
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| runs(*id)));
     parent.kill().unwrap();
-    wait::until("all children are gone", Duration::from_secs(20), async || (!ids.iter().any(|id| runs(*id))).then_some(())).await;
+    wait::until("all children are gone", Duration::from_secs(20), async || {
+        (!ids.iter().any(|id| runs(*id))).then_some(())
+    })
+    .await;
 }
 
 /// What the test runs as a process of its own.

@@ -46,7 +46,8 @@ fn source(d: &mut Decoder, at: &Cursor<'_>) -> Option<ContextSource> {
             None
         }
     };
-    let timeout = fields.get("timeout").and_then(|at| d.duration(&at, LEAST_TIMEOUT..=MOST_TIMEOUT)).unwrap_or(DEFAULT_TIMEOUT);
+    let timeout =
+        fields.get("timeout").and_then(|at| d.duration(&at, LEAST_TIMEOUT..=MOST_TIMEOUT)).unwrap_or(DEFAULT_TIMEOUT);
     let default = fields.get("default").map(|at| d.constant_value(&at));
     Some(ContextSource { lookup: lookup?, timeout, default })
 }

@@ -23,7 +23,9 @@ const FIELDS: [Field; 5] = [
 /// Checks an expression. Fails with what is wrong in which field.
 pub(super) fn check(text: &str) -> Result<String, String> {
     if text.starts_with('@') {
-        return Err("`@` words are not supported; write five fields: minute, hour, day of month, month, day of week".into());
+        return Err(
+            "`@` words are not supported; write five fields: minute, hour, day of month, month, day of week".into()
+        );
     }
     let parts: Vec<&str> = text.split_whitespace().collect();
     if parts.len() != FIELDS.len() {
@@ -80,7 +82,8 @@ impl Field {
 
     fn value(&self, text: &str) -> Result<u32, String> {
         let number = text.parse().ok().filter(|_| text.chars().all(|c| c.is_ascii_digit()));
-        let word = self.words.iter().position(|word| word.eq_ignore_ascii_case(text)).and_then(|at| u32::try_from(at).ok());
+        let word =
+            self.words.iter().position(|word| word.eq_ignore_ascii_case(text)).and_then(|at| u32::try_from(at).ok());
         let value = number.or(word.map(|at| at + self.least));
         let message = || format!("`{text}` is not a value from {} to {}", self.least, self.most);
         value.filter(|value| (self.least..=self.most).contains(value)).ok_or_else(message)
@@ -103,7 +106,9 @@ mod tests {
 
     #[test]
     fn what_is_right() {
-        for text in ["* * * * *", "*/15 * * * *", "0 9-17/2 * * MON-FRI", "5,10,20-30 0 1 jan,JUL *", "0 0 29 2 *", "0 0 * * 7"] {
+        for text in
+            ["* * * * *", "*/15 * * * *", "0 9-17/2 * * MON-FRI", "5,10,20-30 0 1 jan,JUL *", "0 0 29 2 *", "0 0 * * 7"]
+        {
             assert_eq!(check(text).as_deref(), Ok(text));
         }
         assert_eq!(check(" 0  0 * * * ").as_deref(), Ok("0 0 * * *"));

@@ -52,7 +52,9 @@ impl<'a> Cursor<'a> {
     pub(super) fn texts(&self) -> Vec<(Cursor<'a>, &'a str)> {
         match &self.node.value {
             NodeValue::String(text) => vec![(self.clone(), text)],
-            NodeValue::List(items) => items.iter().enumerate().flat_map(|(i, item)| self.item(i, item).texts()).collect(),
+            NodeValue::List(items) => {
+                items.iter().enumerate().flat_map(|(i, item)| self.item(i, item).texts()).collect()
+            }
             NodeValue::Map(entries) => entries.iter().flat_map(|entry| self.child(entry).texts()).collect(),
             _ => Vec::new(),
         }
@@ -195,13 +197,18 @@ impl Decoder {
         self.parsed(at, |text| {
             let found = choices.iter().find(|(name, _)| *name == text);
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            found.map(|(_, value)| *value).ok_or_else(|| format!("unknown value {text:?}; {}", grammar::suggest(text, &names)))
+            found
+                .map(|(_, value)| *value)
+                .ok_or_else(|| format!("unknown value {text:?}; {}", grammar::suggest(text, &names)))
         })
     }
 
     pub(super) fn duration(&mut self, at: &Cursor<'_>, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         if let NodeValue::Number(number) = &at.node.value {
-            return self.wrong_type(at, &format!("a duration has a unit: {number}ms, {number}s, {number}m, {number}h or {number}d"));
+            return self.wrong_type(
+                at,
+                &format!("a duration has a unit: {number}ms, {number}s, {number}m, {number}h or {number}d"),
+            );
         }
         let duration = self.parsed(at, grammar::duration)?;
         if bounds.contains(&duration) {

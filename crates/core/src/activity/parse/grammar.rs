@@ -10,8 +10,27 @@ use crate::names::OWN_TYPES;
 const MAX_TYPE_BYTES: usize = 255;
 /// Words that CEL keeps for itself, so `tasks.X` would be no expression.
 const RESERVED: &[&str] = &[
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null",
-    "package", "return", "true", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
 ];
 
 pub(super) fn activity_name(text: &str) -> Result<String, String> {
@@ -45,7 +64,8 @@ fn identifier(text: &str, what: &str, root: &str, allowed: fn(char) -> bool, wor
 }
 
 pub(super) fn label(name: &str) -> Result<(), String> {
-    let right = (1..=63).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-'));
+    let right = (1..=63).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-'));
     right.then_some(()).ok_or_else(|| "a label has 1 to 63 letters, digits and `.`, `_`, `/`, `-`".to_owned())
 }
 
@@ -54,7 +74,10 @@ pub(super) fn event_type(text: &str) -> Result<String, String> {
     if text.len() > MAX_TYPE_BYTES {
         return Err(format!("an event type has at most {MAX_TYPE_BYTES} bytes"));
     }
-    let message = || "an event type is made of letters, digits, `_` and `-`, in parts joined by dots, e.g. com.shop.order.placed".to_owned();
+    let message = || {
+        "an event type is made of letters, digits, `_` and `-`, in parts joined by dots, e.g. com.shop.order.placed"
+            .to_owned()
+    };
     check_type(text).map(|()| text.to_owned()).map_err(|_| message())
 }
 
@@ -85,8 +108,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         let (digits, after) = rest.split_at(unit_at);
         let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        let index = UNITS.iter().position(|(name, _)| *name == unit).filter(|index| *index >= next_unit).ok_or_else(message)?;
-        let part = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(UNITS[index].1)).ok_or_else(message)?;
+        let index =
+            UNITS.iter().position(|(name, _)| *name == unit).filter(|index| *index >= next_unit).ok_or_else(message)?;
+        let part =
+            digits.parse::<u64>().ok().and_then(|count| count.checked_mul(UNITS[index].1)).ok_or_else(message)?;
         millis = millis.checked_add(part).ok_or_else(message)?;
         (rest, next_unit) = (after, index + 1);
     }
@@ -167,7 +192,19 @@ mod tests {
         check_duration("7d", Some(604_800_000));
         check_duration("1m500ms", Some(60_500));
         check_duration("0s", Some(0));
-        for wrong in ["", "10", "s", "1.5s", "30m1h", "1s1s", "-1s", "1 s", "1w", "99999999999999999999s", "9999999999999999999d"] {
+        for wrong in [
+            "",
+            "10",
+            "s",
+            "1.5s",
+            "30m1h",
+            "1s1s",
+            "-1s",
+            "1 s",
+            "1w",
+            "99999999999999999999s",
+            "9999999999999999999d",
+        ] {
             check_duration(wrong, None);
         }
     }

@@ -53,7 +53,9 @@ pub(super) fn build(d: &mut Decoder, tasks: &[Links<'_>]) -> Graph {
         for (need, at) in &task.needs {
             match need.as_str() {
                 need if id == Some(need) => d.problem(at, format!("task `{need}` can't need itself")),
-                need if !ids.contains(&need) => d.problem(at, format!("there is no task `{need}`; {}", grammar::suggest(need, &ids))),
+                need if !ids.contains(&need) => {
+                    d.problem(at, format!("there is no task `{need}`; {}", grammar::suggest(need, &ids)))
+                }
                 need if !seen.insert(need) => d.problem(at, format!("`{need}` stands here twice")),
                 _ => {}
             }

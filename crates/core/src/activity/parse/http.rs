@@ -14,7 +14,10 @@ pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Op
     let text = d.text(&at)?;
     let starts_right = ["http://", "https://", "${"].iter().any(|start| text.starts_with(start));
     if !starts_right {
-        d.problem(&at, "an address begins with http:// or https://, or with an expression such as ${ config.shop_url }");
+        d.problem(
+            &at,
+            "an address begins with http:// or https://, or with an expression such as ${ config.shop_url }",
+        );
     } else if text.chars().any(char::is_control) {
         d.problem(&at, "an address holds no line breaks or other control characters");
     }

@@ -101,7 +101,11 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
         .filter_map(|node| decode(&mut decoder, &Cursor::root(node)))
         .collect();
     if documents.is_empty() && decoder.report.len() == 0 {
-        decoder.report.add(Pos::START, "", "the file holds no document; write one that begins with `apiVersion: spine/v1`");
+        decoder.report.add(
+            Pos::START,
+            "",
+            "the file holds no document; write one that begins with `apiVersion: spine/v1`",
+        );
     }
     refuse_repeated(&mut decoder, &documents);
     decoder.report.finish(documents)
@@ -122,7 +126,10 @@ type Decode = fn(&mut Decoder, &Fields<'_>) -> Option<Document>;
 fn activity(d: &mut Decoder, document: &Fields<'_>) -> Option<Document> {
     let metadata = document.required(d, "metadata").and_then(|at| d.map(&at, "metadata", &METADATA));
     let spec = document.required(d, "spec").and_then(|at| d.map(&at, "a spec", &SPEC));
-    let name = metadata.as_ref().and_then(|fields| fields.required(d, "name")).and_then(|at| d.parsed(&at, grammar::activity_name));
+    let name = metadata
+        .as_ref()
+        .and_then(|fields| fields.required(d, "name"))
+        .and_then(|at| d.parsed(&at, grammar::activity_name));
     let labels = metadata.as_ref().map(|fields| labels(d, fields));
     let spec = spec?;
     let value = Activity {
@@ -163,7 +170,12 @@ fn refuse_repeated(d: &mut Decoder, documents: &[Document]) {
     let mut seen = BTreeMap::new();
     for document in documents {
         if let Some(first) = seen.insert((document.kind(), document.name()), document.pos()) {
-            let message = format!("{} {} stands in this file twice; first in line {}", document.kind(), document.name(), first.line);
+            let message = format!(
+                "{} {} stands in this file twice; first in line {}",
+                document.kind(),
+                document.name(),
+                first.line
+            );
             d.report.add(document.pos(), "metadata.name", message);
         }
     }

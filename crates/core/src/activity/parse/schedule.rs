@@ -49,7 +49,11 @@ fn spec(d: &mut Decoder, fields: &Fields<'_>) -> Option<ScheduleSpec> {
 
 /// The form of an IANA name; whether there is such a zone, the scheduler knows.
 fn timezone(text: &str) -> Result<String, String> {
-    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-'));
+    let part = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-'))
+    };
     let right = text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.split('/').all(part);
-    right.then(|| text.to_owned()).ok_or_else(|| "a time zone is named as in the IANA database: Europe/Vienna, UTC".into())
+    right
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a time zone is named as in the IANA database: Europe/Vienna, UTC".into())
 }

@@ -10,7 +10,19 @@ use crate::expression::{CompileError, Expression, Template};
 
 /// Functions of the expression language; operators and macros are not among them.
 const FUNCTIONS: &[&str] = &[
-    "bool", "bytes", "contains", "double", "dyn", "endsWith", "int", "matches", "size", "startsWith", "string", "type", "uint",
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
 ];
 /// Names of types, as in `type(event.data.total) == int`.
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
@@ -53,7 +65,8 @@ impl<'a> Scope<'a> {
     fn check(&self, uses: &Uses) -> Vec<String> {
         let in_scope = |name: &str| self.variables.contains(&name) || TYPES.contains(&name);
         let variables = uses.variables.iter().filter(|name| !in_scope(name)).map(|name| self.refuse_variable(name));
-        let functions = uses.functions.iter().filter(|name| !FUNCTIONS.contains(&name.as_str())).map(|name| refuse_function(name));
+        let functions =
+            uses.functions.iter().filter(|name| !FUNCTIONS.contains(&name.as_str())).map(|name| refuse_function(name));
         let tasks = uses.tasks.iter().filter_map(|name| self.check_task(name));
         // Without a name to check, nothing says that the task has ended.
         let nameless = (self.task.is_some() && uses.tasks.is_empty() && uses.variables.contains("tasks"))
@@ -67,7 +80,9 @@ impl<'a> Scope<'a> {
             return format!("`{name}` is not supported yet; in scope here: {here}");
         }
         match name {
-            "item" | "index" => format!("`{name}` is in scope only in the `with` of a task that has `forEach`; in scope here: {here}"),
+            "item" | "index" => {
+                format!("`{name}` is in scope only in the `with` of a task that has `forEach`; in scope here: {here}")
+            }
             name if VARIABLES.contains(&name) => format!("`{name}` is not in scope here; in scope: {here}"),
             name => format!("unknown variable `{name}`; {}", grammar::suggest(name, self.variables)),
         }
@@ -82,7 +97,9 @@ impl<'a> Scope<'a> {
             return Some(format!("there is no task `{name}`; {}", grammar::suggest(name, &graph.ids())));
         }
         let task = task.filter(|task| !graph.needs(task, name))?;
-        Some(format!("`tasks.{name}` may not have ended yet when this is evaluated; add `{name}` to the `needs` of task `{task}`"))
+        Some(format!(
+            "`tasks.{name}` may not have ended yet when this is evaluated; add `{name}` to the `needs` of task `{task}`"
+        ))
     }
 }
 
@@ -131,7 +148,12 @@ pub(super) fn template(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> O
     }
     for (at, text) in at.texts().into_iter().filter(|(_, text)| text.contains("${")) {
         match Template::compile(&text.into()) {
-            Ok(part) => report(d, &at, scope, &Uses { variables: part.variables(), tasks: part.task_references(), functions: part.functions() }),
+            Ok(part) => report(
+                d,
+                &at,
+                scope,
+                &Uses { variables: part.variables(), tasks: part.task_references(), functions: part.functions() },
+            ),
             Err(errors) => errors.iter().for_each(|(_, error)| refuse(d, &at, error)),
         }
     }
@@ -152,6 +174,7 @@ fn report(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>, uses: &Uses) {
 
 /// Reports an error at the character it names, where the text stands in the file as it is.
 fn refuse(d: &mut Decoder, at: &Cursor<'_>, error: &CompileError) {
-    let exact = at.node.text_start.zip(error.column).map(|(start, column)| Pos { column: start.column + column - 1, ..start });
+    let exact =
+        at.node.text_start.zip(error.column).map(|(start, column)| Pos { column: start.column + column - 1, ..start });
     d.report.add(exact.unwrap_or(at.pos), &at.path, error.message.clone());
 }

@@ -60,7 +60,10 @@ fn limits(d: &mut Decoder, fields: &Fields<'_>) -> (Duration, Option<Duration>) 
         return (DEFAULT_TIMEOUT.min(deadline.unwrap_or(DEFAULT_TIMEOUT)), deadline);
     };
     if let Some(deadline) = deadline.filter(|deadline| timeout > *deadline) {
-        let message = format!("one attempt may take longer than the `deadline` of all, {}; make it at most that", grammar::show(deadline));
+        let message = format!(
+            "one attempt may take longer than the `deadline` of all, {}; make it at most that",
+            grammar::show(deadline)
+        );
         d.problem(&at, message);
     }
     (timeout, deadline)

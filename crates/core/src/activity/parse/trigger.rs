@@ -10,7 +10,8 @@ use crate::pattern::Pattern;
 /// The most triggers of an activity.
 const MAX_TRIGGERS: usize = 20;
 
-const TRIGGER: Keys = Keys::new(&["event", "source", "match", "when", "schedule", "input"]).later(&["starts", "cancels"]);
+const TRIGGER: Keys =
+    Keys::new(&["event", "source", "match", "when", "schedule", "input"]).later(&["starts", "cancels"]);
 
 pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>) -> Vec<Trigger> {
     let mut items = d.list(at, "`on`");

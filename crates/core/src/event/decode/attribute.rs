@@ -171,7 +171,8 @@ fn time_rule(text: &str) -> Result<(), &'static str> {
 
 fn media_type_rule(text: &str) -> Result<(), &'static str> {
     let is_token = |token: &str| {
-        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*'|~`%".contains(&byte))
+        !token.is_empty()
+            && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*'|~`%".contains(&byte))
     };
     match essence(text).split_once('/') {
         Some((kind, subtype)) if is_token(kind) && is_token(subtype) => Ok(()),
@@ -184,7 +185,11 @@ fn uri_rule(text: &str) -> Result<(), &'static str> {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     });
-    if has_scheme && is_uri_reference(text) { Ok(()) } else { Err("be an absolute URI, RFC 3986 (section 3.1, \"dataschema\")") }
+    if has_scheme && is_uri_reference(text) {
+        Ok(())
+    } else {
+        Err("be an absolute URI, RFC 3986 (section 3.1, \"dataschema\")")
+    }
 }
 
 fn uri_reference_rule(text: &str) -> Result<(), &'static str> {
@@ -196,8 +201,7 @@ fn is_uri_reference(text: &str) -> bool {
     let bytes = text.as_bytes();
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let is_hex = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_hexdigit);
-    let whole_escapes =
-        bytes.iter().enumerate().all(|(i, byte)| *byte != b'%' || (is_hex(i + 1) && is_hex(i + 2)));
+    let whole_escapes = bytes.iter().enumerate().all(|(i, byte)| *byte != b'%' || (is_hex(i + 1) && is_hex(i + 2)));
     bytes.iter().all(|byte| allowed(*byte)) && whole_escapes && text.matches('#').count() <= 1
 }
 

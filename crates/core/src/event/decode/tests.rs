@@ -94,7 +94,12 @@ fn json_that_says_two_things_or_none_is_refused() {
     let start = r#""specversion": "1.0", "id": "1", "source": "/s", "type": "t""#;
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for text in [
-        "", "null", "[]", "7", "{", "\"x\"",
+        "",
+        "null",
+        "[]",
+        "7",
+        "{",
+        "\"x\"",
         &format!(r#"{{{start}, "id": "2"}}"#),
         &format!(r#"{{{start}, "data": {{"a": [{{"b": 1, "b": 2}}]}}}}"#),
         &format!(r#"{{{start}}} x"#),
