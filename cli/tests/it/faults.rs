@@ -30,7 +30,7 @@ async fn a_router_killed_between_start_and_ack_makes_one_run() {
         (world.json(&["runs", "list"]).as_array()?.len() == 1).then_some(())
     })
     .await;
-    assert_eq!(consumer.get_info().await.unwrap().num_ack_pending, 1);
+    assert!(consumer.get_info().await.unwrap().num_ack_pending > 0, "the delivery is not acknowledged");
     world.kill("router");
 
     world.start("router", &[]).await;

@@ -1,1 +1,0 @@
-//! Benchmarks and fault injection through public interfaces only.
