@@ -11,7 +11,7 @@ use spine_core::{canonical, names};
 use spine_store::Store;
 use temporalio_client::Client;
 use temporalio_client::schedules::{
-    CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec,
+    CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec, ScheduleUpdate,
 };
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
@@ -42,8 +42,7 @@ pub(crate) async fn sync(client: &Client, store: &Store) -> anyhow::Result<Vec<S
         let change = match existing.remove(id) {
             Some(note) if note == wanted.note => continue,
             Some(_) => {
-                delete(client, id).await?;
-                create(client, id, wanted).await?;
+                update(client, id, wanted).await?;
                 "updated"
             }
             None => {
@@ -117,6 +116,17 @@ async fn create(client: &Client, id: &str, wanted: &Wanted) -> anyhow::Result<()
         .build();
     client.create_schedule(id, options).await.with_context(|| format!("create schedule {id}"))?;
     Ok(())
+}
+
+/// Changes all that the registry knows of; what Temporal knows, such as the last tick, stays.
+async fn update(client: &Client, id: &str, wanted: &Wanted) -> anyhow::Result<()> {
+    let (spec, overlap) = (spec(&wanted.trigger), overlap(wanted.trigger.overlap));
+    let (paused, note) = (!wanted.enabled, wanted.note.clone());
+    let change = move |schedule: &mut ScheduleUpdate| {
+        schedule.set_spec(spec).set_overlap_policy(overlap).set_paused(paused).set_note(note);
+    };
+    let updated = client.get_schedule_handle(id).update(change, Default::default()).await;
+    updated.with_context(|| format!("update schedule {id}"))
 }
 
 async fn delete(client: &Client, id: &str) -> anyhow::Result<()> {

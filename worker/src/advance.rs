@@ -144,7 +144,10 @@ async fn proceed(
     let rows = engine.store.tasks_of(&run.id).await?;
     let mut progress = progress::of(definition, &rows, &question.results);
     let mut writer = Writer::new(run, &rows, &question.results);
-    if let Err(failure) = decide(definition, &scope, &mut progress, &mut writer) {
+    // What runs already is let end first: it will be decided, and fail, once more.
+    if let Err(failure) = decide(definition, &scope, &mut progress, &mut writer)
+        && !planning::is_pending(&progress)
+    {
         writer.end(Outcome::Failed(failure));
     }
     writer.audit_decisions(run, &hash);

@@ -34,7 +34,8 @@ impl Activities {
         input: AdvanceInput,
     ) -> Result<Next, ActivityError> {
         let (run, execution) = identity(&ctx)?;
-        advance::advance(&self.engine, &run, &execution, input).await.map_err(|error| store_failure(&error))
+        // Never given up: a run whose step can't be written would be neither running nor ended.
+        advance::advance(&self.engine, &run, &execution, input).await.map_err(|error| store_failure(&error, true))
     }
 
     /// Performs one attempt of one task. A task that has ended before is not performed again.
@@ -47,7 +48,7 @@ impl Activities {
 
 async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) -> Result<(), ActivityError> {
     let begun = engine.store.begin_attempt(run, &input.task, input.index, attempt).await;
-    let Some(row) = begun.map_err(|error| store_failure(&error))? else {
+    let Some(row) = begun.map_err(|error| store_failure(&error, error.is_transient()))? else {
         return Err(refuse(
             &Failure::new("UnknownTask", format!("run {run} has no task {}/{}", input.task, input.index)),
             false,
@@ -57,7 +58,9 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
         return Ok(());
     }
     match perform(engine, run, input, &row).await {
-        Ok(output) => complete(engine, run, attempt, input, &output).await.map_err(|error| store_failure(&error)),
+        Ok(output) => complete(engine, run, attempt, input, &output)
+            .await
+            .map_err(|error| store_failure(&error, error.is_transient())),
         Err(Attempt { failure, retryable }) => {
             count(engine, if retryable { TaskOutcome::Retried } else { TaskOutcome::Failed });
             tracing::warn!(
@@ -70,7 +73,7 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
                 "task attempt failed"
             );
             let noted = engine.store.fail_attempt(run, &input.task, input.index, attempt, &failure).await;
-            noted.map_err(|error| store_failure(&error))?;
+            noted.map_err(|error| store_failure(&error, error.is_transient()))?;
             Err(refuse(&failure, retryable))
         }
     }
@@ -134,8 +137,7 @@ fn identity(ctx: &ActivityContext) -> Result<(String, String), ActivityError> {
     }
 }
 
-fn store_failure(error: &StoreError) -> ActivityError {
-    let retryable = error.is_transient();
+fn store_failure(error: &StoreError, retryable: bool) -> ActivityError {
     tracing::warn!(%error, retryable, "the database failed a run");
     refuse(&Failure::new("StoreFailed", chain(error)), retryable)
 }

@@ -1,6 +1,9 @@
 //! What becomes of events.
 
+use futures::TryStreamExt as _;
 use serde_json::{Value, json};
+use spine_testkit::wait;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::world::{SOURCE, World};
 
@@ -188,7 +191,7 @@ async fn publish_raw(world: &World, subject: &str, payload: &str) -> u64 {
 
 /// The trace of an event once that many messages with its identity were decided.
 async fn decided(world: &World, id: &str, decisions: usize) -> Value {
-    spine_testkit::wait::until("the message is decided", crate::world::PATIENCE, async || {
+    wait::until("the message is decided", crate::world::PATIENCE, async || {
         let trace = world.json(&["trace", id])[0].take();
         (trace["decisions"].as_array().unwrap().len() >= decisions).then_some(trace)
     })
@@ -218,4 +221,43 @@ async fn dead_letters(world: &World) -> Vec<DeadLetter> {
     }
     letters.sort_by_key(|letter| letter.sequence);
     letters
+}
+
+/// How many history events a run costs: the table in docs/architecture.md.
+#[tokio::test(flavor = "multi_thread")]
+async fn history() {
+    let world = World::shop().await;
+    world.apply_echo();
+    crate::world::until_metric(&world, "router", "spine_router_catalog_version", 2.0).await;
+    world.ask("emits");
+    let emits = world.settled("emits");
+    assert_eq!(history_events(&world, &emits).await, 6);
+    let reviewed = r#"{"approved": true, "risk": 0.1, "reservations": []}"#;
+    world.ok(&[
+        "publish",
+        "--type",
+        "com.shop.order.reviewed",
+        "--source",
+        SOURCE,
+        "--id",
+        "ships",
+        "--data",
+        reviewed,
+    ]);
+    let ships = world.settled("ships");
+    assert_eq!(history_events(&world, &ships).await, 13);
+    world.end().await;
+}
+
+async fn history_events(world: &World, trace: &Value) -> usize {
+    assert_eq!(trace["runs"][0]["run"]["status"], "completed", "{trace:#}");
+    let client = spine_testkit::temporal::client(world.stack.temporal_address()).await.unwrap();
+    let run = trace["runs"][0]["run"]["id"].as_str().unwrap();
+    let handle = client.get_workflow_handle::<temporalio_common::UntypedWorkflow>(run);
+    wait::until("Temporal has closed the run", crate::world::PATIENCE, async || {
+        let events: Vec<_> = handle.fetch_history(Default::default()).try_collect().await.unwrap();
+        let last = events.last()?.event_type();
+        (last == EventType::WorkflowExecutionCompleted).then_some(events.len())
+    })
+    .await
 }

@@ -133,13 +133,18 @@ pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Resul
     let mut progress = progress.clone();
     let mut step = Step::default();
     while decide_ready(activity, scope, &mut progress, &mut step)? {}
-    if step.decided.is_empty() && !progress.values().any(TaskProgress::is_pending) {
+    if step.decided.is_empty() && !is_pending(&progress) {
         step.outcome = Some(conclude(activity, &progress, &mut step.skipped));
     }
     Ok(step)
 }
 
-/// The tasks that no other undecided task waits for: while only these run, there is nothing to decide.
+/// Whether any task instance has not ended.
+pub fn is_pending(progress: &Progress) -> bool {
+    progress.values().any(TaskProgress::is_pending)
+}
+
+/// The tasks that undecided tasks wait for: until one of these has ended, there is nothing to decide.
 pub fn awaited(activity: &Activity, progress: &Progress) -> Vec<String> {
     let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
     let mut awaited: Vec<String> = undecided.flat_map(|task| task.needs.clone()).collect();

@@ -38,6 +38,8 @@ fn spawner() -> std::io::Result<&'static Sender<Job>> {
 #[expect(unsafe_code, reason = "pre_exec is unsafe; the closure calls only prctl, getppid and nothing that allocates")]
 fn guarded(mut command: Command, at_end: Signal) -> std::io::Result<Child> {
     use std::os::unix::process::CommandExt as _;
+    // A group of its own: Ctrl-C in a terminal is for the parent, which ends its children in order.
+    command.process_group(0);
     let parent = rustix::process::getpid();
     // Runs after uid and gid were set: a change of credentials would clear the signal.
     let guard = move || {
@@ -51,5 +53,5 @@ fn guarded(mut command: Command, at_end: Signal) -> std::io::Result<Child> {
 
 #[cfg(not(target_os = "linux"))]
 fn guarded(mut command: Command, _at_end: Signal) -> std::io::Result<Child> {
-    command.spawn()
+    std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn()
 }
