@@ -241,6 +241,8 @@ async fn history() {
         SOURCE,
         "--id",
         "ships",
+        "--subject",
+        "1",
         "--data",
         reviewed,
     ]);
