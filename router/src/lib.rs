@@ -26,7 +26,7 @@ use spine_runtime::metrics::Metrics;
 use spine_runtime::shutdown::Shutdown;
 use temporalio_client::Client;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use catalog::Snapshot;
@@ -63,6 +63,25 @@ struct Shared {
     metrics: Metrics,
     catalog: ArcSwapOption<Snapshot>,
     shutdown: Shutdown,
+}
+
+/// Counts a delivery as in hand for as long as it lives, also through a panic.
+struct InHand<'a> {
+    shared: &'a Shared,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<'a> InHand<'a> {
+    fn new(shared: &'a Shared, permit: OwnedSemaphorePermit) -> Self {
+        shared.metrics.router.in_flight.inc();
+        Self { shared, _permit: permit }
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.shared.metrics.router.in_flight.dec();
+    }
 }
 
 /// Routes events until `shutdown` is requested; then settles what is in hand, for a few seconds.
@@ -104,10 +123,8 @@ async fn consume(shared: &Arc<Shared>, max_in_flight: usize) -> Result<(), Route
         let Ok(permit) = permits.clone().acquire_owned().await else { break };
         let shared = shared.clone();
         in_hand.spawn(async move {
-            shared.metrics.router.in_flight.inc();
+            let _in_hand = InHand::new(&shared, permit);
             process::process(&shared, delivery).await;
-            shared.metrics.router.in_flight.dec();
-            drop(permit);
         });
     }
     drop(deliveries);

@@ -23,7 +23,8 @@ const NAME: &str = "spine";
 pub struct Postgres {
     server: Managed,
     url: String,
-    home: Home,
+    /// Goes last: it removes what the server writes to.
+    _home: Home,
 }
 
 impl Postgres {
@@ -31,7 +32,7 @@ impl Postgres {
     /// false it does not wait for the disk: for what is thrown away. Whoever reaches the port gets in, as
     /// it listens on 127.0.0.1 alone.
     pub async fn start(state: &Path, port: u16, durable: bool) -> Result<Self, ServerError> {
-        let home = Home::prepare(state, &locate::postgres("postgres")?)?;
+        let home = Home::prepare(state, &locate::postgres("postgres")?, durable)?;
         if !home.data().join("PG_VERSION").exists() {
             initialise(&home).await?;
         }
@@ -46,7 +47,7 @@ impl Postgres {
         let admin = format!("postgres://{NAME}@127.0.0.1:{port}/postgres");
         let server = Managed::start(spec, || is_ready(&admin)).await?;
         let url = create_database(&admin, NAME, "select 1").await?;
-        Ok(Self { server, url, home })
+        Ok(Self { server, url, _home: home })
     }
 
     /// Where clients connect.
@@ -68,11 +69,6 @@ impl Postgres {
     /// Ends it in order: clients are disconnected, data is flushed.
     pub async fn stop(&mut self) -> Result<(), ServerError> {
         self.server.stop().await
-    }
-
-    /// Removes its data where that does not stand below its state folder.
-    pub(crate) fn remove_data(&self) {
-        self.home.remove();
     }
 
     pub(crate) fn ended(&mut self) -> Option<String> {

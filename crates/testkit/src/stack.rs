@@ -204,11 +204,6 @@ impl Stack {
             async { if let Some(server) = temporal { server.stop().await } else { Ok(()) } },
             async { if let Some(server) = postgres { server.stop().await } else { Ok(()) } },
         );
-        if self.folder.is_ephemeral()
-            && let Some(postgres) = postgres
-        {
-            postgres.remove_data();
-        }
         stopped.0.and(stopped.1).and(stopped.2)
     }
 }

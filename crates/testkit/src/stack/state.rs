@@ -13,7 +13,8 @@ use super::State;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    throw_away: Option<TempDir>,
+    /// Removes the folder when it goes.
+    _throw_away: Option<TempDir>,
     /// Held as long as the stack runs; the kernel lets it go when the process ends.
     _lock: Option<File>,
 }
@@ -29,10 +30,6 @@ impl Folder {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-
-    pub(super) fn is_ephemeral(&self) -> bool {
-        self.throw_away.is_some()
-    }
 }
 
 fn throw_away() -> Result<Folder, ServerError> {
@@ -45,7 +42,7 @@ fn throw_away() -> Result<Folder, ServerError> {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))
             .map_err(ServerError::file(folder.path()))?;
     }
-    Ok(Folder { path: folder.path().to_owned(), throw_away: Some(folder), _lock: None })
+    Ok(Folder { path: folder.path().to_owned(), _throw_away: Some(folder), _lock: None })
 }
 
 fn kept(path: &Path) -> Result<Folder, ServerError> {
@@ -54,7 +51,7 @@ fn kept(path: &Path) -> Result<Folder, ServerError> {
     let lock_path = path.join("lock");
     let lock = File::create(&lock_path).map_err(ServerError::file(&lock_path))?;
     match lock.try_lock() {
-        Ok(()) => Ok(Folder { path, throw_away: None, _lock: Some(lock) }),
+        Ok(()) => Ok(Folder { path, _throw_away: None, _lock: Some(lock) }),
         Err(TryLockError::WouldBlock) => Err(ServerError::Taken(path)),
         Err(TryLockError::Error(source)) => Err(ServerError::File { path: lock_path, source }),
     }

@@ -1,0 +1,103 @@
+use super::*;
+use crate::expression::{Expression, Template};
+
+fn task(id: &str, needs: &[&str]) -> Task {
+    Task {
+        id: id.into(),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        when: None,
+        for_each: None,
+        work: Work::Emit { event_type: "com.shop.x".into(), subject: None, data: None },
+        retry: Retry::default(),
+        timeout: Duration::from_secs(1),
+        deadline: None,
+    }
+}
+
+fn activity(tasks: Vec<Task>) -> Activity {
+    Activity {
+        name: "a".into(),
+        labels: BTreeMap::new(),
+        description: String::new(),
+        triggers: Vec::new(),
+        context: BTreeMap::new(),
+        tasks,
+    }
+}
+
+fn scope() -> Scope {
+    Scope::new().with("event", json!({"data": {"items": ["x", "y"], "none": []}}))
+}
+
+fn done(output: Value) -> TaskProgress {
+    TaskProgress::Decided { each: false, instances: vec![Instance::Completed(output)] }
+}
+
+fn names(step: &Step) -> Vec<String> {
+    step.decided.iter().map(|d| format!("{}/{}", d.task, d.index)).collect()
+}
+
+#[test]
+fn needs_order_tasks_and_outputs_reach_those_that_need_them() {
+    let mut second = task("second", &["first"]);
+    second.when = Some(Expression::compile("tasks.first.output.risk > 0.5").unwrap());
+    let activity = activity(vec![second, task("first", &[])]);
+    let step = advance(&activity, &scope(), &Progress::new()).unwrap();
+    assert_eq!(names(&step), ["first/0"]);
+    assert_eq!(awaited(&activity, &Progress::from([("first".into(), done(json!(1)))])), ["first"]);
+    let risky = Progress::from([("first".into(), done(json!({"risk": 0.9})))]);
+    assert_eq!(names(&advance(&activity, &scope(), &risky).unwrap()), ["second/0"]);
+    let calm = Progress::from([("first".into(), done(json!({"risk": 0.1})))]);
+    let step = advance(&activity, &scope(), &calm).unwrap();
+    assert_eq!(step.skipped, [("second".into(), "`tasks.first.output.risk > 0.5` is false".into())]);
+    assert_eq!(step.outcome, Some(Outcome::Completed));
+}
+
+#[test]
+fn for_each_decides_one_instance_an_item() {
+    let mut each = task("each", &[]);
+    each.for_each = Some(Expression::compile("event.data.items").unwrap());
+    each.work = Work::Worker {
+        task_queue: "q".into(),
+        activity: "A".into(),
+        input: Template::compile(&json!("${ item }${ index }")).unwrap(),
+    };
+    let mut empty = task("empty", &[]);
+    empty.for_each = Some(Expression::compile("event.data.none").unwrap());
+    let step = advance(&activity(vec![each, empty]), &scope(), &Progress::new()).unwrap();
+    assert_eq!(names(&step), ["each/0", "each/1"]);
+    assert!(matches!(&step.decided[1].work, Request::Worker { input, .. } if *input == json!("y1")));
+    assert_eq!(step.skipped, [("empty".into(), "`event.data.none` is an empty list".into())]);
+    assert_eq!(step.outcome, None);
+}
+
+#[test]
+fn what_needs_a_skipped_task_runs_and_what_needs_a_failed_one_does_not() {
+    let activity = activity(vec![
+        task("bad", &[]),
+        task("skipped", &[]),
+        task("after_bad", &["bad"]),
+        task("after_skipped", &["skipped"]),
+    ]);
+    let failed =
+        TaskProgress::Decided { each: false, instances: vec![Instance::Failed(Failure::new("HttpStatus", "500"))] };
+    let mut progress = Progress::from([("bad".into(), failed), ("skipped".into(), TaskProgress::Skipped("no".into()))]);
+    assert_eq!(names(&advance(&activity, &scope(), &progress).unwrap()), ["after_skipped/0"]);
+    progress.insert("after_skipped".into(), done(Value::Null));
+    let step = advance(&activity, &scope(), &progress).unwrap();
+    assert_eq!(step.outcome, Some(Outcome::Failed(Failure::new("HttpStatus", "task bad: 500"))));
+    assert_eq!(step.skipped, [("after_bad".into(), "a task that it needs failed".into())]);
+}
+
+#[test]
+fn a_run_without_tasks_is_complete_at_once() {
+    assert_eq!(advance(&activity(vec![]), &scope(), &Progress::new()).unwrap().outcome, Some(Outcome::Completed));
+}
+
+#[test]
+fn an_expression_that_fails_fails_the_run_by_name() {
+    let mut bad = task("bad", &[]);
+    bad.when = Some(Expression::compile("event.data.total > 1").unwrap());
+    let failure = advance(&activity(vec![bad]), &scope(), &Progress::new()).unwrap_err();
+    assert!(failure.message.starts_with("task bad: expression `event.data.total > 1`"), "{}", failure.message);
+}
