@@ -140,23 +140,10 @@ pub(crate) struct Check {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Get {
-    /// What to list
-    #[arg(value_enum, default_value_t)]
-    pub(crate) kind: Kind,
-    /// Show this one with its document
-    pub(crate) name: Option<String>,
-}
-
-/// What the registry holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// Activities
-    #[default]
-    #[value(alias = "activity")]
-    Activities,
-    /// Event types
-    #[value(name = "event-types", aliases = ["event-type", "eventtypes"])]
-    EventTypes,
+    /// `activities` (if nothing is said) or `event-types`, to list them; a name after it, or the name of an
+    /// activity alone, shows that one with its document
+    #[arg(num_args = 0..=2, value_name = "KIND|NAME")]
+    pub(crate) what: Vec<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

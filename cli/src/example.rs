@@ -20,7 +20,7 @@ pub(crate) const FILES: [(&str, &str); 7] = files![
 ];
 
 /// The event of the tutorial.
-pub(crate) const ORDER_PLACED: &str = include_str!("../../examples/shop/events/order-placed.json");
+pub(crate) const ORDER_PLACED: &str = include_str!("../../examples/events/order-placed.json");
 
 /// All documents of the example.
 pub(crate) fn documents() -> anyhow::Result<Vec<Document>> {

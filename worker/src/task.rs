@@ -138,8 +138,9 @@ fn identity(ctx: &ActivityContext) -> Result<(String, String), ActivityError> {
 }
 
 fn store_failure(error: &StoreError, retryable: bool) -> ActivityError {
-    tracing::warn!(%error, retryable, "the database failed a run");
-    refuse(&Failure::new("StoreFailed", chain(error)), retryable)
+    let message = chain(error);
+    tracing::warn!(error = message, retryable, "the database failed a run");
+    refuse(&Failure::new("StoreFailed", message), retryable)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

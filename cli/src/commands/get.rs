@@ -1,16 +1,18 @@
 //! `spine get`: what the registry holds.
 
+use anyhow::bail;
 use serde_json::json;
 use spine_store::Store;
 
-use crate::args::{Get, Global, Kind};
+use crate::args::{Get, Global};
 use crate::connect;
 use crate::failure::invalid;
 use crate::output::{self, Format};
 
 pub(crate) async fn run(global: &Global, options: &Get) -> anyhow::Result<()> {
+    let (kind, name) = wanted(&options.what)?;
     let store = connect::store(&connect::config(global)?).await?;
-    match (&options.name, options.kind) {
+    match (name, kind) {
         (Some(name), Kind::Activities) => show(global, &store, name).await,
         (Some(name), Kind::EventTypes) => show_event_type(global, &store, name).await,
         (None, Kind::Activities) => {
@@ -42,9 +44,33 @@ pub(crate) async fn run(global: &Global, options: &Get) -> anyhow::Result<()> {
     }
 }
 
+/// What the registry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Activities,
+    EventTypes,
+}
+
+/// A kind, a kind and a name, or the name of an activity.
+fn wanted(what: &[String]) -> anyhow::Result<(Kind, Option<&str>)> {
+    let kind = |word: &str| match word {
+        "activities" | "activity" => Some(Kind::Activities),
+        "event-types" | "event-type" | "eventtypes" => Some(Kind::EventTypes),
+        _ => None,
+    };
+    match what {
+        [] => Ok((Kind::Activities, None)),
+        [word] => Ok(kind(word).map_or((Kind::Activities, Some(word.as_str())), |kind| (kind, None))),
+        [word, name, ..] => match kind(word) {
+            Some(kind) => Ok((kind, Some(name))),
+            None => Err(invalid(format!("{word:?} is no kind; use activities or event-types"))),
+        },
+    }
+}
+
 async fn show(global: &Global, store: &Store, name: &str) -> anyhow::Result<()> {
     let Some(current) = store.current_revision(name).await? else {
-        return Err(invalid(format!("there is no activity {name:?}; `spine get` lists them")));
+        bail!("there is no activity {name:?}; `spine get` lists them");
     };
     let data = json!({"name": name, "revision": current.revision, "hash": current.hash, "enabled": current.enabled, "document": current.document});
     output::print(yaml_for_people(global.output), &data, |_| String::new())
@@ -52,7 +78,7 @@ async fn show(global: &Global, store: &Store, name: &str) -> anyhow::Result<()> 
 
 async fn show_event_type(global: &Global, store: &Store, name: &str) -> anyhow::Result<()> {
     let Some(row) = store.list_event_types().await?.into_iter().find(|row| row.name == name) else {
-        return Err(invalid(format!("there is no event type {name:?}; `spine get event-types` lists them")));
+        bail!("there is no event type {name:?}; `spine get event-types` lists them");
     };
     let document = store.documents(std::slice::from_ref(&row.hash)).await?.pop().map(|(_, document)| document);
     let data = json!({"name": name, "hash": row.hash, "document": document});

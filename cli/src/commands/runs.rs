@@ -2,6 +2,7 @@
 
 use std::str::FromStr as _;
 
+use anyhow::anyhow;
 use spine_core::run::RunStatus;
 use spine_store::{RunFilter, RunSummary};
 
@@ -21,7 +22,7 @@ pub(crate) async fn run(global: &Global, options: &Runs) -> anyhow::Result<()> {
         Runs::Show { run } => {
             match trace::run(&store, connect::temporal_if_there(&config).await.as_ref(), run).await? {
                 Some(trace) => output::print(global.output, &trace, |trace| trace::people::run(trace).join("\n")),
-                None => Err(invalid(format!("there is no run {run:?}; `spine runs list` lists them"))),
+                None => Err(anyhow!("there is no run {run:?}; `spine runs list` lists them")),
             }
         }
     }

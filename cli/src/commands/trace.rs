@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
+
 use crate::args::{Global, Trace};
-use crate::failure::invalid;
 use crate::{connect, output, trace};
 
 pub(crate) async fn run(global: &Global, options: &Trace) -> anyhow::Result<()> {
@@ -18,10 +19,10 @@ pub(crate) async fn run(global: &Global, options: &Trace) -> anyhow::Result<()> 
         None => trace::event(&sources, source, &options.event).await?,
     };
     if traces.is_empty() {
-        return Err(invalid(format!(
+        bail!(
             "nothing is known of an event with id {:?}: it was never published, is not routed yet, or is older than the streams keep",
             options.event
-        )));
+        );
     }
     output::print(global.output, &traces, |traces| trace::people::events(traces))
 }

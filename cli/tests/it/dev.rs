@@ -18,7 +18,7 @@ async fn dev_runs_an_event_keeps_its_state_and_ends_on_a_signal() {
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/events/order-placed.json");
+    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/events/order-placed.json");
     run(&["publish", "--file", order]);
     let trace = run(&["trace", "order-1001", "--wait", "60"]);
     assert!(trace.contains("reserve/1  http  completed  2 attempts"), "{trace}");

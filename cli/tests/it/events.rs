@@ -10,7 +10,7 @@ use crate::world::{SOURCE, World};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_the_whole_way() {
     let world = World::shop().await;
-    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/events/order-placed.json");
+    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/events/order-placed.json");
     let ack = world.json(&["publish", "--file", order]);
     assert_eq!(ack["duplicate"], false);
     let trace = world.settled("order-1001");
