@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SPINE := $(TARGET)/debug/spine
+# What a target runs ends with make, also where make is killed.
+GUARD := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --pdeathsig TERM)
 
 .PHONY: help setup build demo dev test lint bench clean
 
@@ -20,17 +22,17 @@ build: setup ## Build the spine binary
 	@cargo build --locked --package spine
 
 demo: build ## Send real events through a throw-away stack and check every outcome
-	@exec "$(SPINE)" demo
+	@exec $(GUARD) "$(SPINE)" demo
 
 dev: build ## Run everything on this machine until Ctrl-C; state is kept in .spine/
-	@exec "$(SPINE)" dev --example
+	@exec $(GUARD) "$(SPINE)" dev --example
 
 test: build ## Run all tests on real servers
 	@if cargo nextest --version >/dev/null 2>&1; then
-		exec cargo nextest run --locked --workspace
+		exec $(GUARD) cargo nextest run --locked --workspace
 	else
 		echo "cargo-nextest is not installed: using cargo test, one test at a time"
-		exec cargo test --locked --workspace -- --test-threads=1
+		exec $(GUARD) cargo test --locked --workspace -- --test-threads=1
 	fi
 
 lint: ## Check formatting, clippy, dependencies
@@ -53,7 +55,7 @@ lint: ## Check formatting, clippy, dependencies
 
 bench: setup ## Measure, and print a table; the same as JSON in target/bench.json
 	@cargo build --locked --release --package spine --package spine-loadtest
-	exec "$(TARGET)/release/spine-bench" --spine "$(TARGET)/release/spine" --json "$(TARGET)/bench.json"
+	exec $(GUARD) "$(TARGET)/release/spine-bench" --spine "$(TARGET)/release/spine" --json "$(TARGET)/bench.json"
 
 clean: ## Remove what was built, the servers, and the state of `make dev`
 	@cargo clean --quiet
