@@ -23,6 +23,18 @@ const POLL: Duration = Duration::from_millis(100);
 /// How often the gauges are brought up to date.
 const GAUGES: Duration = Duration::from_secs(1);
 
+/// How often rows are removed that were published long ago.
+const TIDY: Duration = Duration::from_secs(3600);
+/// How long a published row is kept, for `spine trace`: longer than the EVENTS stream keeps the event, and
+/// far longer than a step is tried again, which would write a removed row anew.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// When something is due next.
+struct Due {
+    gauges: Instant,
+    tidy: Instant,
+}
+
 /// Why a batch did not go through.
 #[derive(Debug, thiserror::Error)]
 enum BatchError {
@@ -45,9 +57,9 @@ enum Fate {
 pub(crate) async fn relay(resources: &Resources, component: &Component, shutdown: &Shutdown) -> Result<(), RelayError> {
     let mut listener = None;
     let mut pauses = pauses();
-    let mut gauges = Instant::now();
+    let mut due = Due { gauges: Instant::now(), tidy: Instant::now() };
     while !shutdown.is_requested() {
-        let worked = step(resources, &mut listener, &mut gauges, shutdown).await;
+        let worked = step(resources, &mut listener, &mut due, shutdown).await;
         let pause = match worked {
             Ok(()) => {
                 component.up();
@@ -72,16 +84,21 @@ pub(crate) async fn relay(resources: &Resources, component: &Component, shutdown
 async fn step(
     resources: &Resources,
     listener: &mut Option<OutboxListener>,
-    gauges: &mut Instant,
+    due: &mut Due,
     shutdown: &Shutdown,
 ) -> Result<(), BatchError> {
     let listener = match listener {
         Some(listener) => listener,
         None => listener.insert(resources.store.outbox_listener().await?),
     };
-    if *gauges <= Instant::now() {
-        *gauges = Instant::now() + GAUGES;
+    let now = Instant::now();
+    if due.gauges <= now {
+        due.gauges = now + GAUGES;
         measure(resources).await?;
+    }
+    if due.tidy <= now {
+        due.tidy = now + TIDY;
+        resources.store.delete_published_before(RETENTION).await?;
     }
     let rows = resources.store.claim_batch(CLAIM).await?;
     if rows.is_empty() {

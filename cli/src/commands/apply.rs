@@ -72,9 +72,9 @@ fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
     changed || scheduled
 }
 
-/// Who applies: the login name and the machine, as `git` would ask for it.
+/// Who applies: the login name.
 fn author() -> String {
-    let user = ["SPINE_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 

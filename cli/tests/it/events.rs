@@ -223,6 +223,65 @@ async fn dead_letters(world: &World) -> Vec<DeadLetter> {
     letters
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_fails_for_good_fails_its_run_and_the_world_is_told() {
+    let world = World::shop().await;
+    let file = world.folder.path().join("failing.yaml");
+    std::fs::write(&file, FAILING).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    crate::world::until_metric(&world, "router", "spine_router_catalog_version", 2.0).await;
+    world.ask("fails");
+    let trace = world.settled("fails");
+    let run = &trace["runs"][0];
+    assert_eq!(
+        (&run["run"]["status"], &run["run"]["error"]["type"]),
+        (&json!("failed"), &json!("HttpStatus")),
+        "{run:#}"
+    );
+    let mut tasks: Vec<Value> = run["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| json!([task["task"], task["status"], task["attempts"]]))
+        .collect();
+    tasks.sort_by_key(Value::to_string);
+    assert_eq!(
+        tasks,
+        [
+            json!(["after", "skipped", 0]),
+            json!(["aside", "completed", 0]),
+            json!(["missing", "failed", 1]),
+            json!(["slow", "failed", 2])
+        ]
+    );
+    let types = event_types(run);
+    assert_eq!(types.iter().filter(|name| *name == "com.spine.task.failed").count(), 2);
+    assert!(
+        types.contains(&"com.spine.run.failed".to_owned()) && !types.contains(&"com.test.after".to_owned()),
+        "{types:?}"
+    );
+    world.end().await;
+}
+
+/// A path that is not there fails at once; an address where nobody listens after two attempts; what needs
+/// them is not done, and what does not is.
+const FAILING: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: failing}
+spec:
+  on:
+    - event: com.test.asked
+  tasks:
+    - {id: missing, uses: http, with: {method: POST, url: "${ config.stock_url }/nowhere"}}
+    - id: slow
+      uses: http
+      with: {method: GET, url: "http://127.0.0.1:1/"}
+      retry: {maxAttempts: 2, initialInterval: 10ms}
+    - {id: aside, uses: emit, with: {type: com.test.aside}}
+    - {id: after, needs: [missing, slow], uses: emit, with: {type: com.test.after}}
+"#;
+
 /// How many history events a run costs: the table in docs/architecture.md.
 #[tokio::test(flavor = "multi_thread")]
 async fn history() {

@@ -16,6 +16,10 @@ use crate::run::{Failure, TaskStatus};
 /// The most instances that one `forEach` may decide.
 pub const MAX_INSTANCES: usize = 1000;
 
+/// The most bytes that the inputs of foreign workers, decided at once, may have as JSON. They stand in the
+/// workflow's history, where Temporal refuses a payload of 2 MiB.
+pub const MAX_INPUT_BYTES: usize = 1024 * 1024;
+
 /// How far the tasks of a run have come, by task id. A task that is not in here is undecided.
 pub type Progress = BTreeMap<String, TaskProgress>;
 
@@ -136,6 +140,7 @@ pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Resul
     let mut progress = progress.clone();
     let mut step = Step::default();
     while decide_ready(activity, scope, &mut progress, &mut step)? {}
+    check_inputs(&step)?;
     if step.decided.is_empty() && !is_pending(&progress) {
         step.outcome = Some(conclude(activity, &progress, &mut step.skipped));
     }
@@ -209,6 +214,20 @@ fn decide_ready(activity: &Activity, scope: &Scope, progress: &mut Progress, ste
         }
     }
     Ok(any)
+}
+
+fn check_inputs(step: &Step) -> Result<(), Failure> {
+    let input = |decided: &Decided| match &decided.work {
+        Request::Worker { input, .. } => input.to_string().len(),
+        _ => 0,
+    };
+    let bytes: usize = step.decided.iter().map(input).sum();
+    if bytes > MAX_INPUT_BYTES {
+        let message =
+            format!("the inputs of foreign workers have {bytes} bytes; {MAX_INPUT_BYTES} are allowed at once");
+        return Err(Failure::new("InputTooLarge", message));
+    }
+    Ok(())
 }
 
 fn decide(task: &Task, scope: &Scope, progress: &Progress, step: &mut Step) -> Result<TaskProgress, EvalError> {

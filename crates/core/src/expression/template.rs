@@ -56,6 +56,30 @@ impl Template {
         constant
     }
 
+    /// Whether, as an address, its scheme, host and port stand in the text or come from `config` alone, so
+    /// that no event decides whom a request goes to.
+    pub fn has_fixed_host(&self) -> bool {
+        let pieces = match &self.0 {
+            Part::Text(pieces) => pieces.as_slice(),
+            Part::Whole(expression) => return is_trusted(expression),
+            _ => return true,
+        };
+        for (at, piece) in pieces.iter().enumerate() {
+            match piece {
+                Piece::Literal(literal) => {
+                    let after_scheme =
+                        literal.split_once("://").filter(|_| at == 0).map_or(literal.as_str(), |(_, rest)| rest);
+                    if after_scheme.contains(['/', '?', '#']) {
+                        return true;
+                    }
+                }
+                Piece::Expression(expression) if !is_trusted(expression) => return false,
+                Piece::Expression(_) => {}
+            }
+        }
+        true
+    }
+
     /// The value with every expression replaced by its value. Fails as [`Expression::evaluate`] does.
     pub fn render(&self, scope: &Scope) -> Result<Value, EvalError> {
         self.0.render(scope)
@@ -77,8 +101,7 @@ impl Template {
                 Piece::Literal(literal) => out.push_str(literal),
                 Piece::Expression(expression) => {
                     let value = text(&expression.evaluate(scope)?);
-                    let trusted = expression.variables().iter().all(|name| name == "config");
-                    out.push_str(&if trusted { value } else { expression.encode(&value)? });
+                    out.push_str(&if is_trusted(expression) { value } else { expression.encode(&value)? });
                 }
             }
         }
@@ -235,6 +258,11 @@ fn end_of_expression(text: &str) -> Option<usize> {
     None
 }
 
+/// Whether an expression reads only what the operator controls.
+fn is_trusted(expression: &Expression) -> bool {
+    expression.variables().iter().all(|name| name == "config")
+}
+
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -279,6 +307,24 @@ mod tests {
     fn data_in_an_address_is_encoded_and_config_is_not() {
         let template = Template::compile(&json!("${ config.url }/orders/${ event.subject }")).unwrap();
         assert_eq!(template.render_url(&scope()).unwrap(), "https://shop.example/api/orders/a%2Fb%20..%2Fc");
+    }
+
+    #[test]
+    fn data_never_decides_the_host_of_an_address() {
+        for (address, fixed) in [
+            ("https://shop.example/${ event.subject }", true),
+            ("https://shop.example?q=${ event.subject }", true),
+            ("${ config.url }/orders/${ event.subject }", true),
+            ("https://${ config.host }:80/x", true),
+            ("${ config.url }", true),
+            ("${ event.data.url }", false),
+            ("https://${ event.data.host }/x", false),
+            ("https://shop.example${ event.data.host }/x", false),
+            ("${ config.url }${ event.subject }", false),
+            ("${ config.url + event.subject }", false),
+        ] {
+            assert_eq!(Template::compile(&json!(address)).unwrap().has_fixed_host(), fixed, "{address}");
+        }
     }
 
     #[test]

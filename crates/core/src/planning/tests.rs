@@ -101,3 +101,13 @@ fn an_expression_that_fails_fails_the_run_by_name() {
     let failure = advance(&activity(vec![bad]), &scope(), &Progress::new()).unwrap_err();
     assert!(failure.message.starts_with("task bad: expression `event.data.total > 1`"), "{}", failure.message);
 }
+
+#[test]
+fn inputs_that_history_could_not_hold_fail_the_run() {
+    let mut each = task("each", &[]);
+    each.for_each = Some(Expression::compile("event.data.items").unwrap());
+    let input = Template::compile(&json!("x".repeat(600_000))).unwrap();
+    each.work = Work::Worker { task_queue: "q".into(), activity: "A".into(), input };
+    let failure = advance(&activity(vec![each]), &scope(), &Progress::new()).unwrap_err();
+    assert_eq!(failure.kind, "InputTooLarge");
+}

@@ -21,7 +21,15 @@ pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Op
     } else if text.chars().any(char::is_control) {
         d.problem(&at, "an address holds no line breaks or other control characters");
     }
-    template(d, &at, scope)
+    let template = template(d, &at, scope)?;
+    if !template.has_fixed_host() {
+        d.problem(
+            &at,
+            "the host of an address is written out or comes from `config`, never from data: \
+             begin with http://host/ or ${ config.shop_url }/",
+        );
+    }
+    Some(template)
 }
 
 pub(super) fn headers(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> BTreeMap<String, Template> {
