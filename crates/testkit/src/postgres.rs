@@ -4,6 +4,7 @@ mod home;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -17,6 +18,9 @@ use home::Home;
 
 /// The role and the database that are there from the start.
 const NAME: &str = "spine";
+
+/// How long the shutdown of a server may take whose stack was killed: it writes what it has in memory.
+const FORMER: Duration = Duration::from_secs(30);
 
 /// A running PostgreSQL.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ impl Postgres {
         if !home.data().join("PG_VERSION").exists() {
             initialise(&home).await?;
         }
+        former_has_ended(home.data()).await;
         let spec = Spec {
             name: "PostgreSQL",
             program: home.program("postgres"),
@@ -109,6 +114,22 @@ pub async fn psql(url: &str, sql: &str) -> Result<String, ServerError> {
 
 async fn is_ready(url: &str) -> bool {
     psql(url, "select 1").await.is_ok()
+}
+
+/// Waits for a server that a killed stack has left to its shutdown; its data can't be opened before it is
+/// gone. One that does not end is reported by the server that is started then.
+async fn former_has_ended(data: &Path) {
+    let deadline = tokio::time::Instant::now() + FORMER;
+    while former_runs(data) && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether the process that `postmaster.pid` names is a PostgreSQL. The number may be another's by now.
+fn former_runs(data: &Path) -> bool {
+    let Ok(file) = std::fs::read_to_string(data.join("postmaster.pid")) else { return false };
+    let id = file.lines().next().unwrap_or_default().trim();
+    std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with("postgres"))
 }
 
 async fn initialise(home: &Home) -> Result<(), ServerError> {
