@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use serde::Serialize;
-use spine_core::activity::{self, Document, Overlap, ScheduleSpec as Rule, ScheduleTrigger, Trigger};
+use spine_core::activity::{self, Calendar, Document, Overlap, ScheduleSpec as Rule, ScheduleTrigger, Trigger};
 use spine_core::run::{RunInput, RunTrigger};
 use spine_core::{canonical, names};
 use spine_store::Store;
 use temporalio_client::Client;
 use temporalio_client::schedules::{
-    CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec, ScheduleUpdate,
+    CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleCalendarSpec, ScheduleOverlapPolicy,
+    ScheduleSpec, ScheduleUpdate,
 };
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
@@ -134,16 +135,32 @@ async fn delete(client: &Client, id: &str) -> anyhow::Result<()> {
 }
 
 fn spec(trigger: &ScheduleTrigger) -> ScheduleSpec {
-    let (cron, intervals) = match &trigger.spec {
-        Rule::Cron(cron) => (vec![cron.clone()], Vec::new()),
-        Rule::Every(every) => (Vec::new(), vec![(*every).into()]),
-    };
+    let (mut cron, mut intervals, mut calendars) = (Vec::new(), Vec::new(), Vec::new());
+    match &trigger.spec {
+        Rule::Cron(text) => cron.push(text.clone()),
+        Rule::Every(every) => intervals.push((*every).into()),
+        Rule::Calendar(parts) => calendars.push(calendar(parts)),
+    }
     let jitter = Some(trigger.jitter).filter(|jitter| !jitter.is_zero());
     ScheduleSpec::builder()
         .cron_strings(cron)
         .intervals(intervals)
+        .calendars(calendars)
         .timezone_name(trigger.timezone.clone())
         .maybe_jitter(jitter)
+        .build()
+}
+
+fn calendar(parts: &Calendar) -> ScheduleCalendarSpec {
+    let list = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let any = |numbers: &Option<Vec<u32>>| numbers.as_deref().map_or_else(|| "*".to_owned(), list);
+    ScheduleCalendarSpec::builder()
+        .minute(list(&parts.minute))
+        .hour(list(&parts.hour))
+        .day_of_month(any(&parts.day_of_month))
+        .month(any(&parts.month))
+        .day_of_week(any(&parts.day_of_week))
+        .year(any(&parts.year))
         .build()
 }
 

@@ -14,6 +14,8 @@ struct Report {
     files: usize,
     documents: Vec<Checked>,
     problems: Vec<Problem>,
+    /// Parts that are right, and that nothing executes yet: `spine apply` refuses them.
+    unexecuted: Vec<Problem>,
 }
 
 #[derive(Serialize)]
@@ -25,10 +27,13 @@ struct Checked {
 
 pub(crate) fn run(format: Format, options: &Check) -> anyhow::Result<()> {
     let read = files::read(&options.files)?;
-    let mut report = Report { files: read.len(), documents: Vec::new(), problems: Vec::new() };
+    let mut report = Report { files: read.len(), documents: Vec::new(), problems: Vec::new(), unexecuted: Vec::new() };
     for read in read {
         match read.documents {
-            Ok(documents) => report.documents.extend(documents.iter().map(|document| checked(&read.file, document))),
+            Ok(documents) => {
+                report.documents.extend(documents.iter().map(|document| checked(&read.file, document)));
+                report.unexecuted.extend(documents.iter().flat_map(Document::unexecuted).cloned());
+            }
             Err(problems) => report.problems.extend(problems.0),
         }
     }
@@ -40,16 +45,13 @@ pub(crate) fn run(format: Format, options: &Check) -> anyhow::Result<()> {
 }
 
 fn checked(file: &str, document: &Document) -> Checked {
-    let (kind, name) = match document {
-        Document::Activity(definition) => ("Activity", &definition.value.name),
-        Document::EventType(definition) => ("EventType", &definition.value.name),
-    };
-    Checked { kind, name: name.clone(), file: file.to_owned() }
+    Checked { kind: document.kind(), name: document.name().to_owned(), file: file.to_owned() }
 }
 
 fn people(report: &Report) -> String {
     let right =
         report.documents.iter().map(|checked| format!("{}: {} {} is right", checked.file, checked.kind, checked.name));
+    let notes = report.unexecuted.iter().map(|note| format!("{note}: `spine apply` refuses it"));
     let wrong = report.problems.iter().map(ToString::to_string);
-    right.chain(wrong).collect::<Vec<_>>().join("\n")
+    right.chain(notes).chain(wrong).collect::<Vec<_>>().join("\n")
 }

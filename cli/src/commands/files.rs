@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use spine_core::activity::{self, Document};
-use spine_core::document::{Problem, Problems};
+use serde_json::Value;
+use spine_core::activity::{self, Document, Work};
+use spine_core::document::{Pos, Problem, Problems};
 
 use crate::failure::invalid;
 
@@ -26,7 +27,8 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Read>> {
     files.iter().map(|path| read_file(path)).collect()
 }
 
-/// All documents, or an error with every problem of every file, one a line.
+/// All documents, or an error with every problem of every file, one a line. A document with a part that
+/// nothing executes yet is such a problem: what was applied must run.
 pub(crate) fn documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
@@ -36,6 +38,7 @@ pub(crate) fn documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
             Err(Problems(found)) => problems.extend(found),
         }
     }
+    problems.extend(documents.iter().flat_map(Document::unexecuted).cloned());
     match problems.as_slice() {
         [] => Ok(documents),
         problems => {
@@ -72,16 +75,33 @@ fn read_file(path: &Path) -> anyhow::Result<Read> {
     Ok(Read { file, documents })
 }
 
-/// Compiles payload schemas as well: a schema that can't be compiled must not reach a router.
+/// Compiles the schemas in them as well: one that can't be compiled must not reach a router or a worker.
 fn with_schemas(file: &str, documents: Vec<Document>) -> Result<Vec<Document>, Problems> {
+    let mut problems = Vec::new();
     for document in &documents {
-        if let Document::EventType(definition) = document
-            && let Err(error) = spine_schemas::compile(&definition.value.schema)
-        {
-            return Err(problem(file, definition.pos.line, definition.pos.column, "spec.schema", error.to_string()));
+        for (pos, path, schema) in schemas(document) {
+            if let Err(error) = spine_schemas::compile(schema) {
+                problems.extend(problem(file, pos.line, pos.column, &path, error.to_string()).0);
+            }
         }
     }
-    Ok(documents)
+    if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
+}
+
+/// The schemas that a document holds, each with the place of its document and its path there.
+fn schemas(document: &Document) -> Vec<(Pos, String, &Value)> {
+    match document {
+        Document::EventType(definition) => vec![(definition.pos, "spec.schema".into(), &definition.value.schema)],
+        Document::Activity(definition) => {
+            let forms = definition.value.tasks.iter().enumerate().filter_map(|(at, task)| match &task.work {
+                Work::Human { form: Some(form), .. } => {
+                    Some((definition.pos, format!("spec.tasks[{at}].with.form"), form))
+                }
+                _ => None,
+            });
+            forms.collect()
+        }
+    }
 }
 
 fn problem(file: &str, line: usize, column: usize, path: &str, message: String) -> Problems {

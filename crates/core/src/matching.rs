@@ -180,13 +180,15 @@ mod tests {
             description: String::new(),
             triggers: vec![Trigger::Event(trigger)],
             context: BTreeMap::new(),
+            instance: None,
+            flow: None,
             tasks: Vec::new(),
         };
         Entry { revision: 3, enabled: true, definition: Arc::new(definition) }
     }
 
     fn trigger(event_type: TypePattern) -> EventTrigger {
-        EventTrigger { event_type, source: None, pattern: None, when: None }
+        EventTrigger { event_type, source: None, pattern: None, when: None, starts: false, cancels: false }
     }
 
     fn event() -> Event {

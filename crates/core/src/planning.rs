@@ -121,6 +121,17 @@ pub enum Request {
         /// The argument.
         input: Value,
     },
+    /// Work for a person.
+    Human {
+        /// What is to be done.
+        title: String,
+        /// More about it.
+        description: Option<String>,
+        /// People and groups who may do it.
+        assignees: Vec<String>,
+        /// The JSON Schema of the answer.
+        form: Option<Value>,
+    },
 }
 
 impl Request {
@@ -130,6 +141,7 @@ impl Request {
             Request::Http { .. } => "http",
             Request::Emit { .. } => "emit",
             Request::Worker { .. } => "worker",
+            Request::Human { .. } => "human",
         }
     }
 }
@@ -304,6 +316,12 @@ fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
         Work::Worker { task_queue, activity, input } => {
             Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
         }
+        Work::Human { title, description, assignees, form } => Request::Human {
+            title: title.render_text(scope)?,
+            description: description.as_ref().map(|text| text.render_text(scope)).transpose()?,
+            assignees: assignees.iter().map(|one| one.render_text(scope)).collect::<Result<_, _>>()?,
+            form: form.clone(),
+        },
     })
 }
 

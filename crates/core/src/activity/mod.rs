@@ -1,6 +1,10 @@
 //! The ActivityDefinition: what people write, as types that can only hold what is right.
 
+mod flow;
+pub mod format;
+mod instance;
 mod parse;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +15,10 @@ pub use parse::{Definition, Document, parse};
 
 use crate::expression::{Expression, Template};
 use crate::pattern::Pattern;
+
+pub use flow::{Batch, Debounce, Flow, Rate, Singleton};
+pub use instance::{Instance, SetState};
+pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger};
 
 /// The `apiVersion` of every document.
 pub const API_VERSION: &str = "spine/v1";
@@ -28,6 +36,10 @@ pub struct Activity {
     pub triggers: Vec<Trigger>,
     /// `spec.context`, by name.
     pub context: BTreeMap<String, ContextSource>,
+    /// `spec.instance`: one long-lived run for each key.
+    pub instance: Option<Instance>,
+    /// `spec.flow`: limits on runs.
+    pub flow: Option<Flow>,
     /// `spec.tasks`, in the order written; ids are unique and `needs` has no cycle.
     pub tasks: Vec<Task>,
 }
@@ -52,6 +64,10 @@ pub struct EventTrigger {
     pub pattern: Option<Pattern>,
     /// `when`: CEL over `event`.
     pub when: Option<Expression>,
+    /// Whether it begins an instance that is not there yet.
+    pub starts: bool,
+    /// Whether it cancels the instance.
+    pub cancels: bool,
 }
 
 /// An event type, or all types below a prefix.
@@ -61,44 +77,6 @@ pub enum TypePattern {
     Exact(String),
     /// Every type that starts with this prefix, whose last character is a dot. Written `a.b.*`.
     Prefix(String),
-}
-
-/// When a schedule ticks.
-#[derive(Clone, Debug)]
-pub struct ScheduleTrigger {
-    /// The rule.
-    pub spec: ScheduleSpec,
-    /// IANA time zone name; `UTC` if none is given.
-    pub timezone: String,
-    /// The most by which a tick is moved, at random.
-    pub jitter: Duration,
-    /// What happens when a tick comes while a run of an earlier one is going on.
-    pub overlap: Overlap,
-    /// `input`: becomes `event.data` of the trigger event.
-    pub input: Value,
-}
-
-/// The rule of a schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScheduleSpec {
-    /// Five fields, as in crontab(5).
-    Cron(String),
-    /// A fixed interval, at least one second, counted from the Unix epoch.
-    Every(Duration),
-}
-
-/// What happens when a tick comes while a run of an earlier one is going on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Overlap {
-    /// The tick is skipped.
-    #[default]
-    Skip,
-    /// One run waits, further ticks are skipped.
-    BufferOne,
-    /// Both run.
-    Allow,
-    /// The earlier run is cancelled.
-    CancelOther,
 }
 
 /// One named piece of outside data that a run decides on.
@@ -144,6 +122,8 @@ pub struct Task {
     pub when: Option<Expression>,
     /// One instance per item of this list.
     pub for_each: Option<Expression>,
+    /// In a stateful activity, how often it is decided.
+    pub each: Each,
     /// What is done.
     pub work: Work,
     /// How often and when a failed attempt is repeated.
@@ -152,6 +132,48 @@ pub struct Task {
     pub timeout: Duration,
     /// The longest all attempts together may take.
     pub deadline: Option<Duration>,
+    /// What happens when the deadline is over.
+    pub on_timeout: OnTimeout,
+    /// What takes the work back.
+    pub undo: Option<Undo>,
+}
+
+/// How often a task of a stateful activity is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Each {
+    /// Once an instance.
+    #[default]
+    Instance,
+    /// For each event.
+    Event,
+}
+
+/// What happens when a task's deadline is over.
+#[derive(Clone, Debug, Default)]
+pub enum OnTimeout {
+    /// The task fails.
+    #[default]
+    Fail,
+    /// The task completes with this output.
+    Output(Template),
+    /// Others are asked.
+    Escalate {
+        /// Whom it goes to.
+        assignees: Vec<Template>,
+        /// How long they have.
+        deadline: Duration,
+    },
+}
+
+/// What takes a task's work back, if the run fails or is cancelled later.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// What is done; `output` is in scope.
+    pub work: Work,
+    /// How often and when a failed attempt is repeated.
+    pub retry: Retry,
+    /// The longest one attempt may take.
+    pub timeout: Duration,
 }
 
 /// What a task does: `uses` and `with`.
@@ -186,6 +208,17 @@ pub enum Work {
         /// The one argument, as plain JSON.
         input: Template,
     },
+    /// Work for a person.
+    Human {
+        /// What is to be done, in a line.
+        title: Template,
+        /// More about it.
+        description: Option<Template>,
+        /// People and groups who may do it.
+        assignees: Vec<Template>,
+        /// The JSON Schema of the answer.
+        form: Option<Value>,
+    },
 }
 
 impl Work {
@@ -195,6 +228,7 @@ impl Work {
             Work::Http { .. } => "http",
             Work::Emit { .. } => "emit",
             Work::Worker { .. } => "worker",
+            Work::Human { .. } => "human",
         }
     }
 }

@@ -78,7 +78,12 @@ impl Report {
             }
             _ => (path.to_owned(), message.into()),
         };
-        self.problems.push(Problem { file: self.file.clone(), line: pos.line, column: pos.column, path, message });
+        self.problems.push(self.problem(pos, &path, message));
+    }
+
+    /// A remark on this file that is not reported as a problem.
+    pub(crate) fn problem(&self, pos: Pos, path: &str, message: String) -> Problem {
+        Problem { file: self.file.clone(), line: pos.line, column: pos.column, path: path.to_owned(), message }
     }
 
     /// How many problems there are so far.

@@ -7,10 +7,13 @@ fn task(id: &str, needs: &[&str]) -> Task {
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         when: None,
         for_each: None,
+        each: crate::activity::Each::Instance,
         work: Work::Emit { event_type: "com.shop.x".into(), subject: None, data: None },
         retry: Retry::default(),
         timeout: Duration::from_secs(1),
         deadline: None,
+        on_timeout: crate::activity::OnTimeout::Fail,
+        undo: None,
     }
 }
 
@@ -21,6 +24,8 @@ fn activity(tasks: Vec<Task>) -> Activity {
         description: String::new(),
         triggers: Vec::new(),
         context: BTreeMap::new(),
+        instance: None,
+        flow: None,
         tasks,
     }
 }

@@ -4,7 +4,8 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const DAYS_OF_MONTH: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-struct Field {
+/// One field: which numbers it may hold.
+pub(super) struct Field {
     name: &'static str,
     least: u32,
     most: u32,
@@ -12,13 +13,14 @@ struct Field {
     words: &'static [&'static str],
 }
 
-const FIELDS: [Field; 5] = [
-    Field { name: "minute", least: 0, most: 59, words: &[] },
-    Field { name: "hour", least: 0, most: 23, words: &[] },
-    Field { name: "day of month", least: 1, most: 31, words: &[] },
-    Field { name: "month", least: 1, most: 12, words: &MONTHS },
-    Field { name: "day of week", least: 0, most: 7, words: &DAYS },
-];
+pub(super) const MINUTE: Field = Field { name: "minute", least: 0, most: 59, words: &[] };
+pub(super) const HOUR: Field = Field { name: "hour", least: 0, most: 23, words: &[] };
+pub(super) const DAY_OF_MONTH: Field = Field { name: "day of month", least: 1, most: 31, words: &[] };
+pub(super) const MONTH: Field = Field { name: "month", least: 1, most: 12, words: &MONTHS };
+pub(super) const DAY_OF_WEEK: Field = Field { name: "day of week", least: 0, most: 7, words: &DAYS };
+pub(super) const YEAR: Field = Field { name: "year", least: 2000, most: 2100, words: &[] };
+
+const FIELDS: [Field; 5] = [MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK];
 
 /// Checks an expression. Fails with what is wrong in which field.
 pub(super) fn check(text: &str) -> Result<String, String> {
@@ -40,16 +42,20 @@ pub(super) fn check(text: &str) -> Result<String, String> {
         let message = "day of month and day of week can't both be given, since programs disagree on whether one or both must hold";
         return Err(format!("{message}; write two schedule triggers"));
     }
-    let exists = values[3].iter().any(|month| values[2].iter().any(|day| *day <= DAYS_OF_MONTH[*month as usize - 1]));
-    if !exists {
+    if !ever_comes(&values[2], &values[3]) {
         return Err("it never comes: none of these months has such a day".into());
     }
     Ok(parts.join(" "))
 }
 
+/// Whether one of these months has one of these days.
+pub(super) fn ever_comes(days: &[u32], months: &[u32]) -> bool {
+    months.iter().any(|month| days.iter().any(|day| *day <= DAYS_OF_MONTH[*month as usize - 1]))
+}
+
 impl Field {
     /// All numbers that a field's text stands for.
-    fn values(&self, text: &str) -> Result<Vec<u32>, String> {
+    pub(super) fn values(&self, text: &str) -> Result<Vec<u32>, String> {
         let mut values = Vec::new();
         for part in text.split(',') {
             let (range, step) = match part.split_once('/') {

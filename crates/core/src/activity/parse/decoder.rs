@@ -1,29 +1,12 @@
 //! Reads values out of a tree and notes what is wrong instead of stopping at it.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::grammar;
-use crate::document::{Entry, Node, NodeValue, Pos, Report, item_path, key_path};
-
-/// The keys that an object may have.
-pub(super) struct Keys {
-    known: &'static [&'static str],
-    later: &'static [&'static str],
-}
-
-impl Keys {
-    pub(super) const fn new(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[] }
-    }
-
-    /// These keys belong to the format, but are not built yet.
-    pub(super) const fn later(self, later: &'static [&'static str]) -> Self {
-        Self { later, ..self }
-    }
-}
+use crate::activity::format::{Object, Shape};
+use crate::document::{Entry, Node, NodeValue, Pos, Problem, Report, item_path, key_path};
 
 /// A node, its path, and where a problem with it is reported.
 #[derive(Clone)]
@@ -48,6 +31,14 @@ impl<'a> Cursor<'a> {
         Self { node, path: item_path(&self.path, index), pos: node.pos, key_pos: node.pos }
     }
 
+    /// The items of a list, unchecked.
+    pub(super) fn items(&self) -> Vec<Cursor<'a>> {
+        match &self.node.value {
+            NodeValue::List(items) => items.iter().enumerate().map(|(i, item)| self.item(i, item)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Every text at or below this node.
     pub(super) fn texts(&self) -> Vec<(Cursor<'a>, &'a str)> {
         match &self.node.value {
@@ -61,9 +52,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// An object whose keys were checked.
+/// An object whose keys were checked against the format.
 pub(super) struct Fields<'a> {
     pub(super) at: Cursor<'a>,
+    object: &'static Object,
 }
 
 impl<'a> Fields<'a> {
@@ -72,27 +64,32 @@ impl<'a> Fields<'a> {
         Some(self.at.child(entry))
     }
 
-    pub(super) fn required(&self, d: &mut Decoder, name: &str) -> Option<Cursor<'a>> {
-        let found = self.get(name);
-        if found.is_none() {
-            d.problem(&self.at, format!("`{name}` is missing"));
-        }
-        found
-    }
-
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Keys that the format does not name, where an object may have such.
+    pub(super) fn free(&self) -> Vec<(&'a str, Cursor<'a>)> {
+        let free = self.at.node.entries().iter().filter(|entry| self.object.key(&entry.key).is_none());
+        free.map(|entry| (entry.key.as_str(), self.at.child(entry))).collect()
+    }
+
+    fn shape(&self, name: &str) -> &'static Shape {
+        // Only names of the format are asked for: `every_key_that_is_read_is_in_the_format` holds it.
+        self.object.key(name).map_or(&Shape::Value, |key| &key.shape)
     }
 }
 
 /// Collects the problems of one file while values are read.
 pub(super) struct Decoder {
     pub(super) report: Report,
+    /// Parts of the document at hand that are right, and that nothing executes yet.
+    unexecuted: Vec<Problem>,
 }
 
 impl Decoder {
     pub(super) fn new(file: &str) -> Self {
-        Self { report: Report::new(file) }
+        Self { report: Report::new(file), unexecuted: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, at: &Cursor<'_>, message: impl Into<String>) {
@@ -103,52 +100,95 @@ impl Decoder {
         self.report.add(at.key_pos, &at.path, message);
     }
 
-    /// An object, each of whose keys must be one of `keys`.
-    pub(super) fn map<'a>(&mut self, at: &Cursor<'a>, what: &str, keys: &Keys) -> Option<Fields<'a>> {
-        let children = match &at.node.value {
-            NodeValue::Map(entries) => entries.iter().map(|entry| (entry.key.as_str(), at.child(entry))),
-            _ => return self.wrong_type(at, &format!("{what} is an object with {}", grammar::list(keys.known))),
+    /// Notes a part that nothing executes yet.
+    pub(super) fn not_executed(&mut self, at: &Cursor<'_>, what: &str) {
+        let message = format!("{what} is checked, but not executed yet");
+        self.unexecuted.push(self.report.problem(at.key_pos, &at.path, message));
+    }
+
+    /// All such parts since the last call.
+    pub(super) fn take_unexecuted(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.unexecuted)
+    }
+
+    /// An object of the format: unknown keys, missing ones and those that exclude each other are reported.
+    pub(super) fn map<'a>(&mut self, at: &Cursor<'a>, object: &'static Object) -> Option<Fields<'a>> {
+        let NodeValue::Map(entries) = &at.node.value else {
+            return self
+                .wrong_type(at, &format!("{} is an object with {}", object.name, grammar::list(&object.names())));
         };
-        for (name, child) in children {
-            if keys.known.contains(&name) {
-                continue;
+        let fields = Fields { at: at.clone(), object };
+        for entry in entries.iter().filter(|entry| !object.free_keys && object.key(&entry.key).is_none()) {
+            let message = format!("unknown key; {}", grammar::suggest(&entry.key, &object.names()));
+            self.problem_at_key(&at.child(entry), message);
+        }
+        for key in object.keys.iter().filter(|key| key.required && !fields.has(key.name)) {
+            self.problem(at, format!("`{}` is missing", key.name));
+        }
+        self.check_one_of(&fields);
+        self.check_beside(&fields);
+        Some(fields)
+    }
+
+    fn check_one_of(&mut self, fields: &Fields<'_>) {
+        let object = fields.object;
+        let found: Vec<&str> = object.one_of.iter().copied().filter(|name| fields.has(name)).collect();
+        if object.one_of.is_empty() || found.len() == 1 {
+            return;
+        }
+        let message = match found.len() {
+            0 => format!("{} needs {}", object.name, grammar::either(object.one_of)),
+            _ => format!(
+                "{} has {}, not {} together",
+                object.name,
+                grammar::either(object.one_of),
+                grammar::list(&found)
+            ),
+        };
+        self.problem(&fields.at, message);
+    }
+
+    fn check_beside(&mut self, fields: &Fields<'_>) {
+        let object = fields.object;
+        for key in object.keys {
+            let alone = key.beside.filter(|beside| !fields.has(beside));
+            if let (Some(beside), Some(at)) = (alone, fields.get(key.name)) {
+                self.problem_at_key(&at, format!("belongs to {} with `{beside}`, and this has none", object.name));
             }
-            let message = match keys.later.contains(&name) {
-                true => format!("`{name}` is not supported yet"),
-                false => format!("unknown key; {}", grammar::suggest(name, keys.known)),
-            };
-            self.problem_at_key(&child, message);
-        }
-        Some(Fields { at: at.clone() })
-    }
-
-    /// The entries of an object whose keys are free.
-    pub(super) fn entries<'a>(&mut self, at: &Cursor<'a>, what: &str) -> Vec<(&'a str, Cursor<'a>)> {
-        match &at.node.value {
-            NodeValue::Map(entries) => entries.iter().map(|entry| (entry.key.as_str(), at.child(entry))).collect(),
-            _ => self.wrong_type(at, &format!("{what} is an object")).unwrap_or_default(),
         }
     }
 
-    /// The items of a list.
-    pub(super) fn list<'a>(&mut self, at: &Cursor<'a>, what: &str) -> Vec<Cursor<'a>> {
-        match &at.node.value {
-            NodeValue::List(items) => items.iter().enumerate().map(|(i, item)| at.item(i, item)).collect(),
-            _ => self.wrong_type(at, &format!("{what} is a list")).unwrap_or_default(),
+    /// The items of a list, as many as the format allows; none if the key is not there.
+    pub(super) fn list<'a>(&mut self, fields: &Fields<'a>, name: &str) -> Vec<Cursor<'a>> {
+        let Some(at) = fields.get(name) else { return Vec::new() };
+        if !matches!(at.node.value, NodeValue::List(_)) {
+            return self.wrong_type(&at, &format!("`{name}` is a list")).unwrap_or_default();
         }
+        let mut items = at.items();
+        let Shape::List { least, most, .. } = fields.shape(name) else { return items };
+        if items.len() < *least {
+            self.problem(&at, format!("at least {least} {} needed", if *least == 1 { "item is" } else { "items are" }));
+        }
+        self.at_most(&at, &mut items, "items", *most);
+        items
     }
 
-    /// Reports an empty list.
-    pub(super) fn at_least_one(&mut self, at: &Cursor<'_>, what: &str) {
-        if matches!(&at.node.value, NodeValue::List(items) if items.is_empty()) {
-            self.problem(at, format!("at least one {what} is needed"));
+    /// The entries of an object whose keys are free, as many as the format allows; none if the key is not there.
+    pub(super) fn entries<'a>(&mut self, fields: &Fields<'a>, name: &str) -> Vec<(&'a str, Cursor<'a>)> {
+        let Some(at) = fields.get(name) else { return Vec::new() };
+        let NodeValue::Map(entries) = &at.node.value else {
+            return self.wrong_type(&at, &format!("`{name}` is an object")).unwrap_or_default();
+        };
+        let mut entries: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), at.child(entry))).collect();
+        if let Shape::Map { most, .. } = fields.shape(name) {
+            self.at_most(&at, &mut entries, "entries", *most);
         }
+        entries
     }
 
-    /// Reports if there are more than `most`, and cuts off what is too many.
-    pub(super) fn at_most<T>(&mut self, at: &Cursor<'_>, items: &mut Vec<T>, what: &str, most: usize) {
+    fn at_most<T>(&mut self, at: &Cursor<'_>, items: &mut Vec<T>, what: &str, most: usize) {
         if items.len() > most {
-            self.problem(at, format!("{} {what}s; at most {most} are allowed", items.len()));
+            self.problem(at, format!("{} {what}; at most {most} are allowed", items.len()));
             items.truncate(most);
         }
     }
@@ -192,51 +232,70 @@ impl Decoder {
         parse(text).map_err(|message| self.problem(at, message)).ok()
     }
 
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, at: &Cursor<'_>, choices: &[(&str, T)]) -> Option<T> {
+    /// One of the words of the format.
+    pub(super) fn word(&mut self, fields: &Fields<'_>, name: &str) -> Option<&'static str> {
+        let Shape::Words(words) = fields.shape(name) else { return None };
+        self.one_of_words(&fields.get(name)?, words)
+    }
+
+    pub(super) fn one_of_words(&mut self, at: &Cursor<'_>, words: &[&'static str]) -> Option<&'static str> {
         self.parsed(at, |text| {
-            let found = choices.iter().find(|(name, _)| *name == text);
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            found
-                .map(|(_, value)| *value)
-                .ok_or_else(|| format!("unknown value {text:?}; {}", grammar::suggest(text, &names)))
+            let found = words.iter().copied().find(|word| *word == text);
+            found.ok_or_else(|| format!("unknown value {text:?}; {}", grammar::suggest(text, words)))
         })
     }
 
-    pub(super) fn duration(&mut self, at: &Cursor<'_>, bounds: RangeInclusive<Duration>) -> Option<Duration> {
+    /// A length of time within the bounds of the format.
+    pub(super) fn duration(&mut self, fields: &Fields<'_>, name: &str) -> Option<Duration> {
+        let (at, Shape::Duration { least, most }) = (fields.get(name)?, fields.shape(name)) else { return None };
         if let NodeValue::Number(number) = &at.node.value {
             return self.wrong_type(
-                at,
+                &at,
                 &format!("a duration has a unit: {number}ms, {number}s, {number}m, {number}h or {number}d"),
             );
         }
-        let duration = self.parsed(at, grammar::duration)?;
-        if bounds.contains(&duration) {
+        let duration = self.parsed(&at, grammar::duration)?;
+        if (least..=most).contains(&&duration) {
             return Some(duration);
         }
-        let (least, most) = (grammar::show(*bounds.start()), grammar::show(*bounds.end()));
-        self.problem(at, format!("out of bounds; it must be from {least} to {most}"));
+        self.problem(
+            &at,
+            format!("out of bounds; it must be from {} to {}", grammar::show(*least), grammar::show(*most)),
+        );
         None
     }
 
-    pub(super) fn whole(&mut self, at: &Cursor<'_>, bounds: RangeInclusive<u32>) -> Option<u32> {
-        let wanted = format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
-        let NodeValue::Number(number) = &at.node.value else { return self.wrong_type(at, &wanted) };
-        let found = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| bounds.contains(n));
+    /// A whole number within the bounds of the format.
+    pub(super) fn whole(&mut self, fields: &Fields<'_>, name: &str) -> Option<u32> {
+        let (at, Shape::Whole { least, most }) = (fields.get(name)?, fields.shape(name)) else { return None };
+        let wanted = format!("must be a whole number from {least} to {most}");
+        let NodeValue::Number(number) = &at.node.value else { return self.wrong_type(&at, &wanted) };
+        let found = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (least..=most).contains(&n));
         if found.is_none() {
-            self.problem(at, format!("{wanted}; this is {number}"));
+            self.problem(&at, format!("{wanted}; this is {number}"));
         }
         found
     }
 
-    pub(super) fn number(&mut self, at: &Cursor<'_>, bounds: RangeInclusive<f64>) -> Option<f64> {
-        let wanted = format!("must be a number from {} to {}", bounds.start(), bounds.end());
-        let NodeValue::Number(number) = &at.node.value else { return self.wrong_type(at, &wanted) };
-        let found = number.as_f64().filter(|n| bounds.contains(n));
+    /// A number within the bounds of the format.
+    pub(super) fn number(&mut self, fields: &Fields<'_>, name: &str) -> Option<f64> {
+        let (at, Shape::Number { least, most }) = (fields.get(name)?, fields.shape(name)) else { return None };
+        let wanted = format!("must be a number from {least} to {most}");
+        let NodeValue::Number(number) = &at.node.value else { return self.wrong_type(&at, &wanted) };
+        let found = number.as_f64().filter(|n| (least..=most).contains(&n));
         if found.is_none() {
-            self.problem(at, format!("{wanted}; this is {number}"));
+            self.problem(&at, format!("{wanted}; this is {number}"));
         }
         found
+    }
+
+    /// True or false; false if the key is not there.
+    pub(super) fn flag(&mut self, fields: &Fields<'_>, name: &str) -> bool {
+        let Some(at) = fields.get(name) else { return false };
+        match at.node.value {
+            NodeValue::Bool(truth) => truth,
+            _ => self.wrong_type(&at, "must be true or false").unwrap_or_default(),
+        }
     }
 
     /// Reports that the node has another type than `wanted` says.

@@ -48,6 +48,14 @@ pub(super) fn context_name(text: &str) -> Result<String, String> {
     identifier(text, "a context name", "context", allowed, "letters, digits and `_`")
 }
 
+pub(super) fn state_name(text: &str) -> Result<String, String> {
+    if text == "when" {
+        return Err("`when` is the condition of a change in `set`; choose another name".into());
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    identifier(text, "a name in `state`", "state", allowed, "letters, digits and `_`")
+}
+
 fn identifier(text: &str, what: &str, root: &str, allowed: fn(char) -> bool, words: &str) -> Result<String, String> {
     if text.contains('-') && text.chars().all(|c| c == '-' || allowed(c)) {
         let better = text.replace('-', "_");
@@ -144,6 +152,15 @@ pub(super) fn list(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.join(""),
+    }
+}
+
+/// `a`, `b` or `c`, of which one is wanted.
+pub(super) fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.join(""),
     }
 }

@@ -32,9 +32,8 @@ pub(super) struct Links<'a> {
 
 /// The id and the needs of a task, as they are written.
 pub(super) fn links<'a>(d: &mut Decoder, task: &Fields<'a>) -> Links<'a> {
-    let id = task.required(d, "id").and_then(|at| Some((d.parsed(&at, grammar::task_id)?, at)));
-    let items = task.get("needs").map(|at| d.list(&at, "`needs`")).unwrap_or_default();
-    let needs = items.into_iter().filter_map(|at| Some((d.text(&at)?.to_owned(), at))).collect();
+    let id = task.get("id").and_then(|at| Some((d.parsed(&at, grammar::task_id)?, at)));
+    let needs = d.list(task, "needs").into_iter().filter_map(|at| Some((d.text(&at)?.to_owned(), at))).collect();
     Links { id, needs }
 }
 

@@ -10,7 +10,7 @@ use crate::expression::Template;
 const RESERVED: [&str; 6] = ["connection", "content-length", "host", "idempotency-key", "te", "transfer-encoding"];
 
 pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Template> {
-    let at = fields.required(d, "url")?;
+    let at = fields.get("url")?;
     let text = d.text(&at)?;
     let starts_right = ["http://", "https://", "${"].iter().any(|start| text.starts_with(start));
     if !starts_right {
@@ -33,9 +33,8 @@ pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Op
 }
 
 pub(super) fn headers(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> BTreeMap<String, Template> {
-    let Some(at) = fields.get("headers") else { return BTreeMap::new() };
     let mut headers: BTreeMap<String, Template> = BTreeMap::new();
-    for (name, at) in d.entries(&at, "headers") {
+    for (name, at) in d.entries(fields, "headers") {
         check_name(d, name, &at);
         if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
             d.problem_at_key(&at, "the same header stands here twice; upper and lower case make no difference");

@@ -1,26 +1,32 @@
 //! Text to checked definitions. All that is wrong in a file is reported at once, each with its place.
 
+mod calendar;
 mod context;
 mod cron;
 mod decoder;
 mod event_type;
+mod flow;
 mod grammar;
 mod graph;
 mod http;
+mod instance;
 mod schedule;
 mod scope;
 mod sql;
 mod task;
 mod trigger;
+mod work;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::decoder::{Cursor, Decoder, Fields, Keys};
-use super::{API_VERSION, Activity, EventType};
+use self::decoder::{Cursor, Decoder, Fields};
+use self::scope::Surroundings;
+use super::format::{self, Object};
+use super::{Activity, EventType};
 use crate::canonical;
-use crate::document::{self, Pos, Problems};
+use crate::document::{self, Pos, Problem, Problems};
 
 /// One checked document of a file.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub struct Definition<T> {
     pub hash: String,
     /// Where the document begins in its file.
     pub pos: Pos,
+    /// Parts that are right, and that nothing executes yet: with any of them, it can't be applied.
+    pub unexecuted: Vec<Problem>,
 }
 
 impl Document {
@@ -77,6 +85,14 @@ impl Document {
         }
     }
 
+    /// Parts that are right, and that nothing executes yet.
+    pub fn unexecuted(&self) -> &[Problem] {
+        match self {
+            Document::Activity(definition) => &definition.unexecuted,
+            Document::EventType(definition) => &definition.unexecuted,
+        }
+    }
+
     /// Where it begins in its file.
     pub fn pos(&self) -> Pos {
         match self {
@@ -85,10 +101,6 @@ impl Document {
         }
     }
 }
-
-const DOCUMENT: Keys = Keys::new(&["apiVersion", "kind", "metadata", "spec"]);
-const METADATA: Keys = Keys::new(&["name", "labels"]);
-const SPEC: Keys = Keys::new(&["description", "on", "context", "tasks"]).later(&["instance", "flow"]);
 
 /// Parses and checks all documents of a file, YAML or JSON. Fails with everything that is wrong in it.
 /// `file_name` only names the file in the problems. Documents that are empty are passed over.
@@ -111,41 +123,51 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
     decoder.report.finish(documents)
 }
 
+type Decode = fn(&mut Decoder, &Fields<'_>) -> Option<Document>;
+
+const KINDS: [(&str, &Object, Decode); 2] =
+    [("Activity", &format::ACTIVITY, activity), ("EventType", &format::EVENT_TYPE, event_type::decode)];
+
 fn decode(d: &mut Decoder, root: &Cursor<'_>) -> Option<Document> {
-    let fields = d.map(root, "a document", &DOCUMENT)?;
-    if let Some(version) = fields.required(d, "apiVersion") {
-        d.choice(&version, &[(API_VERSION, ())]);
-    }
-    let kind = fields.required(d, "kind")?;
-    let decode = d.choice(&kind, &[("Activity", activity as Decode), ("EventType", event_type::decode)])?;
+    let written = root.node.get("kind").map(|node| node.to_value());
+    let known = KINDS.iter().find(|(kind, ..)| written.as_ref().is_some_and(|written| written == kind));
+    let (_, object, decode) = known.unwrap_or(&KINDS[0]);
+    let fields = d.map(root, object)?;
+    d.word(&fields, "apiVersion");
+    let kind = fields.get("kind")?;
+    d.one_of_words(&kind, &KINDS.map(|(kind, ..)| kind))?;
     decode(d, &fields)
 }
 
-type Decode = fn(&mut Decoder, &Fields<'_>) -> Option<Document>;
-
 fn activity(d: &mut Decoder, document: &Fields<'_>) -> Option<Document> {
-    let metadata = document.required(d, "metadata").and_then(|at| d.map(&at, "metadata", &METADATA));
-    let spec = document.required(d, "spec").and_then(|at| d.map(&at, "a spec", &SPEC));
-    let name = metadata
-        .as_ref()
-        .and_then(|fields| fields.required(d, "name"))
-        .and_then(|at| d.parsed(&at, grammar::activity_name));
-    let labels = metadata.as_ref().map(|fields| labels(d, fields));
-    let spec = spec?;
+    let metadata = document.get("metadata").and_then(|at| d.map(&at, &format::METADATA));
+    let name =
+        metadata.as_ref().and_then(|fields| fields.get("name")).and_then(|at| d.parsed(&at, grammar::activity_name));
+    let labels = metadata.map(|fields| labels(d, &fields));
+    let spec = document.get("spec").and_then(|at| d.map(&at, &format::SPEC))?;
+    let surroundings = Surroundings::of(&spec);
+    let triggers = trigger::decode(d, &spec);
+    let context = context::decode(d, &spec, &surroundings);
+    let (tasks, graph) = task::decode(d, &spec, &surroundings);
+    let instance = spec.get("instance").and_then(|at| instance::decode(d, &at, &spec, &surroundings, &graph));
+    let flow = spec.get("flow").and_then(|at| flow::decode(d, &at, &spec));
     let value = Activity {
         description: description(d, &spec),
-        triggers: spec.required(d, "on").map(|at| trigger::decode(d, &at)).unwrap_or_default(),
-        context: spec.get("context").map(|at| context::decode(d, &at)).unwrap_or_default(),
-        tasks: spec.required(d, "tasks").map(|at| task::decode(d, &at)).unwrap_or_default(),
+        triggers,
+        context,
+        instance,
+        flow,
+        tasks,
         name: name?,
         labels: labels?,
     };
-    Some(Document::Activity(Box::new(definition(document, value))))
+    Some(Document::Activity(Box::new(definition(d, document, value))))
 }
 
-fn definition<T>(document: &Fields<'_>, value: T) -> Definition<T> {
+fn definition<T>(d: &mut Decoder, document: &Fields<'_>, value: T) -> Definition<T> {
     let content = document.at.node.to_value();
-    Definition { value, hash: canonical::hash(&content), content, pos: document.at.pos }
+    let unexecuted = d.take_unexecuted();
+    Definition { value, hash: canonical::hash(&content), content, pos: document.at.pos, unexecuted }
 }
 
 fn description(d: &mut Decoder, spec: &Fields<'_>) -> String {
@@ -153,9 +175,8 @@ fn description(d: &mut Decoder, spec: &Fields<'_>) -> String {
 }
 
 fn labels(d: &mut Decoder, metadata: &Fields<'_>) -> BTreeMap<String, String> {
-    let Some(at) = metadata.get("labels") else { return BTreeMap::new() };
     let mut labels = BTreeMap::new();
-    for (name, at) in d.entries(&at, "labels") {
+    for (name, at) in d.entries(metadata, "labels") {
         if let Err(message) = grammar::label(name) {
             d.problem_at_key(&at, message);
         }

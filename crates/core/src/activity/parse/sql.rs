@@ -2,21 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::decoder::{Cursor, Decoder, Keys};
+use super::decoder::{Cursor, Decoder};
 use super::scope::{Scope, template};
 use crate::activity::Lookup;
+use crate::activity::format::CONTEXT_SQL;
 
-const SQL: Keys = Keys::new(&["query", "args", "database"]);
-/// The most parameters of a query.
-const MAX_ARGS: usize = 100;
-
-pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>) -> Option<Lookup> {
-    let fields = d.map(at, "`sql`", &SQL)?;
-    let query = fields.required(d, "query").and_then(|at| Some((query(d, &at)?, at)));
-    let mut items = fields.get("args").map(|at| d.list(&at, "`args`")).unwrap_or_default();
-    d.at_most(&fields.get("args").unwrap_or_else(|| at.clone()), &mut items, "argument", MAX_ARGS);
-    let args: Vec<_> = items.iter().filter_map(|at| template(d, at, &Scope::context())).collect();
-    let database = fields.required(d, "database").and_then(|at| d.constant(&at)).map(str::to_owned);
+pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {
+    let fields = d.map(at, &CONTEXT_SQL)?;
+    let query = fields.get("query").and_then(|at| Some((query(d, &at)?, at)));
+    let items = d.list(&fields, "args");
+    let args: Vec<_> = items.iter().filter_map(|at| template(d, at, scope)).collect();
+    let database = fields.get("database").and_then(|at| d.constant(&at)).map(str::to_owned);
     let (query, query_at) = query?;
     if let Err(message) = check_placeholders(&query, items.len()) {
         d.problem(&query_at, message);

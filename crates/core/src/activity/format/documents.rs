@@ -1,0 +1,171 @@
+//! Documents, and what concerns an activity as a whole.
+
+use super::tasks::TASK;
+use super::triggers::{CONTEXT_SOURCE, TRIGGER};
+use super::{DAY, EVENT_TYPE_FORM, Key, Object, SECOND, SHORTEST, Shape, duration, list};
+
+/// A document of `kind: Activity`.
+pub const ACTIVITY: Object = Object::new(
+    "a document",
+    &[
+        Key::new("apiVersion", Shape::Words(&["spine/v1"]), "The version of the format.").required(),
+        Key::new("kind", Shape::Words(&["Activity"]), "What the document is.").required(),
+        Key::new("metadata", Shape::Object(&METADATA), "How it is called.").required(),
+        Key::new("spec", Shape::Object(&SPEC), "What it does.").required(),
+    ],
+);
+
+/// A document of `kind: EventType`.
+pub const EVENT_TYPE: Object = Object::new(
+    "a document",
+    &[
+        Key::new("apiVersion", Shape::Words(&["spine/v1"]), "The version of the format.").required(),
+        Key::new("kind", Shape::Words(&["EventType"]), "What the document is.").required(),
+        Key::new("metadata", Shape::Object(&EVENT_TYPE_METADATA), "How it is called.").required(),
+        Key::new("spec", Shape::Object(&EVENT_TYPE_SPEC), "What is known of the type.").required(),
+    ],
+);
+
+/// The `metadata` of an activity.
+pub const METADATA: Object = Object::new(
+    "`metadata`",
+    &[
+        Key::new(
+            "name",
+            Shape::Form { pattern: "^[a-z0-9-]{1,63}$", words: "1 to 63 characters out of a-z, 0-9 and `-`" },
+            "The activity's id, for ever.",
+        )
+        .required(),
+        LABELS,
+    ],
+);
+
+const LABELS: Key = Key::new("labels", Shape::Map { of: &Shape::Text, most: 64 }, "Free words to group and find by.");
+
+/// The `metadata` of an event type.
+pub const EVENT_TYPE_METADATA: Object =
+    Object::new("`metadata`", &[Key::new("name", EVENT_TYPE_FORM, "The event type.").required(), LABELS]);
+
+/// The `spec` of an event type.
+pub const EVENT_TYPE_SPEC: Object = Object::new(
+    "a spec",
+    &[
+        Key::new("description", Shape::Text, "What the type is for, for people."),
+        Key::new("schema", Shape::JsonSchema, "The JSON Schema that the `data` of an event must meet to come in.")
+            .required(),
+    ],
+);
+
+/// The `spec` of an activity.
+pub const SPEC: Object = Object::new(
+    "a spec",
+    &[
+        Key::new("description", Shape::Text, "What the activity is for, for people."),
+        Key::new("on", list(&Shape::Object(&TRIGGER), 1, 20), "Any of these triggers starts a run.").required(),
+        Key::new(
+            "context",
+            Shape::Map { of: &Shape::Object(&CONTEXT_SOURCE), most: 50 },
+            "Outside data that a run decides on, by name. Looked up in parallel before anything is decided, kept as a snapshot, and hashed into the audit.",
+        ),
+        Key::new(
+            "instance",
+            Shape::Object(&INSTANCE),
+            "Makes one long-lived run for each key instead of one for each event.",
+        ),
+        Key::new("flow", Shape::Object(&FLOW), "Limits how many runs there are, and when."),
+        Key::new(
+            "tasks",
+            list(&Shape::Object(&TASK), 1, 100),
+            "Rules, each of which decides zero or more task instances.",
+        )
+        .required(),
+    ],
+);
+
+/// `instance`.
+pub const INSTANCE: Object = Object::new(
+    "`instance`",
+    &[
+        Key::new("key", Shape::Expression, "Gives a text: events with the same one go to the same instance.")
+            .required(),
+        Key::new(
+            "state",
+            Shape::Map { of: &Shape::Value, most: 100 },
+            "What an instance remembers, with the values it begins with.",
+        ),
+        Key::new("set", list(&Shape::Object(&SET), 1, 100), "Changes of `state` after each event, in order."),
+        Key::new("completeWhen", Shape::Expression, "The instance ends when this is true.")
+            .default("the instance ends when all tasks that run once have ended"),
+        Key::new(
+            "expireAfter",
+            duration(SECOND, YEAR),
+            "How long after its first event an instance ends that has not completed; it fails then, after its `undo`s.",
+        )
+        .default("it waits for ever"),
+    ],
+);
+
+const YEAR: std::time::Duration = DAY.saturating_mul(366);
+
+/// One change of an instance's state.
+pub const SET: Object = Object::new(
+    "a change of state",
+    &[Key::new("when", Shape::Expression, "The change is made only if this is true.")
+        .default("it is made after every event")],
+)
+.with_free_keys();
+
+/// `flow`.
+pub const FLOW: Object = Object::new(
+    "`flow`",
+    &[
+        Key::new("key", Shape::Expression, "What the limits are counted by.").default("the activity as a whole"),
+        Key::new("concurrency", Shape::Whole { least: 1, most: 10_000 }, "Runs at once; the rest waits."),
+        Key::new("throttle", Shape::Object(&RATE), "Starts in a span of time; the rest waits."),
+        Key::new("rateLimit", Shape::Object(&RATE), "Starts in a span of time; the rest is skipped, with a record."),
+        Key::new(
+            "debounce",
+            Shape::Object(&DEBOUNCE),
+            "Starts one run, for the last event, once no more have come for a while.",
+        ),
+        Key::new(
+            "batch",
+            Shape::Object(&BATCH),
+            "Starts one run for many events: `events` instead of `event` is in scope.",
+        ),
+        Key::new("priority", Shape::Expression, "Gives a whole number: of what waits, the smallest goes first."),
+        Key::new(
+            "singleton",
+            Shape::Words(&["skip", "cancel_running"]),
+            "At most one run at once: a further event is skipped, or cancels the one that runs.",
+        ),
+    ],
+);
+
+/// So many in a span of time.
+pub const RATE: Object = Object::new(
+    "a rate",
+    &[
+        Key::new("limit", Shape::Whole { least: 1, most: 1_000_000 }, "How many.").required(),
+        Key::new("per", duration(SECOND, DAY), "In which time.").required(),
+    ],
+);
+
+/// `debounce`.
+pub const DEBOUNCE: Object = Object::new(
+    "`debounce`",
+    &[
+        Key::new("quiet", duration(SHORTEST, DAY), "How long no event must come.").required(),
+        Key::new("atMost", duration(SHORTEST, DAY.saturating_mul(7)), "How long the first event waits at most.")
+            .required(),
+    ],
+);
+
+/// `batch`.
+pub const BATCH: Object = Object::new(
+    "`batch`",
+    &[
+        Key::new("size", Shape::Whole { least: 2, most: 1000 }, "How many events fill it.").required(),
+        Key::new("within", duration(SHORTEST, DAY), "How long the first event waits at most.").required(),
+    ],
+);

@@ -1,0 +1,76 @@
+//! `uses` and `with`: the work of a task and of its `undo`.
+
+use super::decoder::{Decoder, Fields};
+use super::event_type::schema_form;
+use super::scope::{self, Scope};
+use super::{grammar, http};
+use crate::activity::Work;
+use crate::activity::format::{EMIT, HTTP, HUMAN, Object, WORKER};
+use crate::names::TASK_QUEUE;
+
+/// Kinds of work that are planned, and not part of the format yet.
+const LATER: [&str; 4] = ["nats", "sql", "wait", "activity"];
+
+type Decode = fn(&mut Decoder, &Fields<'_>, &Scope<'_>) -> Option<Work>;
+
+/// Reads the `uses` and the `with` of a task or of an `undo`.
+pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let uses = fields.get("uses")?;
+    if let Some(later) = LATER.into_iter().find(|later| uses.node.to_value() == *later) {
+        d.problem(&uses, format!("`uses: {later}` is not supported yet"));
+        return None;
+    }
+    let (object, decode): (&'static Object, Decode) = match d.word(fields, "uses")? {
+        "http" => (&HTTP, http),
+        "emit" => (&EMIT, emit),
+        "human" => (&HUMAN, human),
+        _ => (&WORKER, worker),
+    };
+    let with = fields.get("with").and_then(|at| d.map(&at, object))?;
+    decode(d, &with, scope)
+}
+
+fn http(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let method = d.word(fields, "method");
+    let url = http::url(d, fields, scope);
+    let headers = http::headers(d, fields, scope);
+    let body = fields.get("body").and_then(|at| scope::template(d, &at, scope));
+    if let (Some(at), Some(method @ ("GET" | "HEAD"))) = (fields.get("body"), method) {
+        d.problem_at_key(&at, format!("a {method} request has no body"));
+    }
+    Some(Work::Http { method: method?.to_owned(), url: url?, headers, body })
+}
+
+fn emit(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let event_type = fields.get("type").and_then(|at| d.parsed(&at, grammar::own_event_type));
+    let subject = fields.get("subject").and_then(|at| scope::text_template(d, &at, scope));
+    let data = fields.get("data").and_then(|at| scope::template(d, &at, scope));
+    Some(Work::Emit { event_type: event_type?, subject, data })
+}
+
+fn worker(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let task_queue = fields.get("taskQueue").and_then(|at| Some((d.constant(&at)?.to_owned(), at)));
+    let activity = fields.get("activity").and_then(|at| d.constant(&at)).map(str::to_owned);
+    let input = fields.get("input").and_then(|at| scope::template(d, &at, scope));
+    if let Some((_, at)) = task_queue.as_ref().filter(|(name, _)| name == TASK_QUEUE) {
+        d.problem(at, format!("the task queue `{TASK_QUEUE}` is Spine's own; name the one your worker polls"));
+    }
+    Some(Work::Worker { task_queue: task_queue?.0, activity: activity?, input: input? })
+}
+
+fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    d.not_executed(&fields.at, "a task that uses human");
+    let title = fields.get("title").and_then(|at| {
+        if at.node.to_value().as_str().is_some_and(|text| text.trim().is_empty()) {
+            d.problem(&at, "must not be empty: it is what people see in their list");
+        }
+        scope::text_template(d, &at, scope)
+    });
+    let description = fields.get("description").and_then(|at| scope::text_template(d, &at, scope));
+    let assignees = scope::text_templates(d, fields, "assignees", scope);
+    let form = fields.get("form").map(|at| {
+        schema_form(d, &at);
+        at.node.to_value()
+    });
+    Some(Work::Human { title: title?, description, assignees, form })
+}
