@@ -84,6 +84,10 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show what became of an event: admission, matches and why, runs, tasks, emitted events
     Trace(Trace),
+    /// Say why an event does what it does: which activities match and by which condition, and what they decide
+    Explain(Explain),
+    /// Run tests of activities (`*.test.yaml`), without any server
+    Test(Test),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -212,6 +216,36 @@ pub(crate) struct Trace {
     /// Wait until a decision is there and all its runs have ended, at most this many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
     pub(crate) wait: Option<u64>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// A file with an event (JSON event format, `-` for stdin) to say what would become of it, or the id of an
+    /// event that was published to say what became of it
+    #[arg(value_name = "EVENT_FILE|EVENT_ID")]
+    pub(crate) event: String,
+    /// Of an event file: decide by these files and folders instead of the registry
+    #[arg(short, long = "file", num_args = 1.., value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Of an event file: YAML or JSON that says what the outside world answers, `{config: …, context: …, tasks: …}`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) given: Option<PathBuf>,
+    /// Of an event id: the event's source, where several use the same id
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Test {
+    /// Files, or folders that are searched to the bottom for `*.test.yaml`
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) case: Option<String>,
+    /// Write what came out into the golden files; read the difference before you keep it
+    #[arg(long)]
+    pub(crate) update: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod dev;
 mod example;
+mod explain;
 mod failure;
 mod output;
 mod schedules;

@@ -98,14 +98,14 @@ fn build(head: &CatalogHead, documents: &BTreeMap<String, Value>) -> Result<Snap
                     definition: Arc::new(definition.value),
                 });
             }
-            Document::EventType(_) => return Err(format!("{} is no activity", entry.name)),
+            _ => return Err(format!("{} is no activity", entry.name)),
         }
     }
     let mut schemas = Vec::with_capacity(head.event_types.len());
     for entry in &head.event_types {
         match parse(&entry.name, documents.get(&entry.hash))? {
             Document::EventType(definition) => schemas.push((definition.value.name, definition.value.schema)),
-            Document::Activity(_) => return Err(format!("{} is no event type", entry.name)),
+            _ => return Err(format!("{} is no event type", entry.name)),
         }
     }
     let schemas = PayloadSchemas::compile(schemas).map_err(|error| error.to_string())?;

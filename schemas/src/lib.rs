@@ -5,8 +5,10 @@
 
 mod compile;
 mod expansion;
+pub mod format;
 mod graph;
 mod payload;
+pub mod reference;
 
 pub use compile::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaError, compile};
 pub use expansion::MAX_EXPANSION;

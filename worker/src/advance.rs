@@ -12,7 +12,7 @@ use spine_core::canonical;
 use spine_core::event::{Data, Event};
 use spine_core::expression::Scope;
 use spine_core::names;
-use spine_core::notice::RunFacts;
+use spine_core::notice::{self, RunFacts};
 use spine_core::planning::{self, Decided, Outcome, Progress, Request, Step};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::{Run, TaskKind, TaskOutcome};
@@ -194,12 +194,12 @@ fn decide(
 ) -> Result<(), Failure> {
     loop {
         let step = planning::advance(definition, scope, progress)?;
-        progress::add(progress, &step);
+        planning::record(progress, &step);
         let mut emitted = false;
         for decided in &step.decided {
             let output = writer.create(decided);
             if let Some(output) = output {
-                progress::complete(progress, &decided.task, decided.index, output);
+                planning::settle(progress, &decided.task, decided.index, planning::Instance::Completed(output));
                 emitted = true;
             }
         }
@@ -312,7 +312,7 @@ impl<'a> Writer<'a> {
         let output = match work {
             Request::Emit { event_type, subject, data } => {
                 let event = self.facts().emitted(task, *index, event_type, subject.clone(), data.clone());
-                let output = json!({"type": event.event_type, "source": event.source, "id": event.id});
+                let output = notice::emitted_output(&event);
                 let completed = self.facts().task_completed(task, *index, work.kind(), 1);
                 self.tell(event);
                 self.tell(completed);

@@ -62,12 +62,7 @@ impl Engine {
 
     /// The scope that context lookups see: `event`, `config`, `run`.
     pub(crate) fn scope(&self, event: &Event, run: &RunView<'_>) -> Scope {
-        let run = serde_json::json!({
-            "id": run.id,
-            "activity": run.activity,
-            "revision": run.revision,
-            "scheduledFor": spine_core::names::scheduled_time_of(run.id),
-        });
+        let run = spine_core::run::variable(run.id, run.activity, run.revision);
         Scope::new().with("event", event.to_json()).with("config", self.values.clone()).with("run", run)
     }
 }

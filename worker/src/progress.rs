@@ -1,7 +1,5 @@
 //! How far a run's tasks have come, from their rows and from what has just ended.
 
-use std::collections::BTreeMap;
-
 use spine_core::activity::Activity;
 use spine_core::planning::{Instance, Progress, TaskProgress};
 use spine_core::run::{Failure, TaskResult, TaskStatus};
@@ -21,29 +19,6 @@ pub(crate) fn of(activity: &Activity, rows: &[TaskRow], results: &[TaskResult]) 
         }
     }
     progress
-}
-
-/// Marks one pending instance as ended well.
-pub(crate) fn complete(progress: &mut Progress, task: &str, index: u32, output: serde_json::Value) {
-    if let Some(TaskProgress::Decided { instances, .. }) = progress.get_mut(task)
-        && let Some(instance) = instances.get_mut(index as usize)
-    {
-        *instance = Instance::Completed(output);
-    }
-}
-
-/// Adds what a step decided, as pending, and what it skipped.
-pub(crate) fn add(progress: &mut Progress, step: &spine_core::planning::Step) {
-    for (task, reason) in &step.skipped {
-        progress.insert(task.clone(), TaskProgress::Skipped(reason.clone()));
-    }
-    let mut counts: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
-    for decided in &step.decided {
-        counts.entry(&decided.task).or_insert((decided.each, 0)).1 += 1;
-    }
-    for (task, (each, count)) in counts {
-        progress.insert(task.to_owned(), TaskProgress::Decided { each, instances: vec![Instance::Pending; count] });
-    }
 }
 
 fn instances<'a>(progress: &'a mut Progress, activity: &Activity, task: &str) -> &'a mut Vec<Instance> {

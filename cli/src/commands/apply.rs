@@ -19,7 +19,7 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> {
-    let documents = files::documents(&options.files)?;
+    let documents = files::to_apply(&options.files)?;
     let config = connect::config(global)?;
     let outcome = apply(&config, &documents, options.dry_run).await?;
     if options.dry_run {
@@ -44,6 +44,7 @@ pub(crate) async fn apply(config: &Config, documents: &[Document], dry_run: bool
                 hash: definition.hash.clone(),
                 document: definition.content.clone(),
             }),
+            Document::ActivityTest(_) => {}
         }
     }
     let applied = store.apply(&activities, &event_types, &author(), dry_run).await.context("write the registry")?;
@@ -67,7 +68,7 @@ fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
         Document::Activity(definition) => {
             definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)))
         }
-        Document::EventType(_) => false,
+        Document::EventType(_) | Document::ActivityTest(_) => false,
     });
     changed || scheduled
 }

@@ -27,9 +27,18 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Read>> {
     files.iter().map(|path| read_file(path)).collect()
 }
 
-/// All documents, or an error with every problem of every file, one a line. A document with a part that
-/// nothing executes yet is such a problem: what was applied must run.
-pub(crate) fn documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+/// All documents to apply, or an error with every problem of every file, one a line. A part that nothing
+/// executes yet is such a problem: what was applied must run. Tests of activities are left out.
+pub(crate) fn to_apply(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    let mut documents = all(paths).context("nothing was applied")?;
+    let unexecuted: Vec<Problem> = documents.iter().flat_map(Document::unexecuted).cloned().collect();
+    refuse(&unexecuted).context("nothing was applied")?;
+    documents.retain(|document| !matches!(document, Document::ActivityTest(_)));
+    Ok(documents)
+}
+
+/// All documents, or an error with every problem of every file, one a line.
+pub(crate) fn all(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     for read in read(paths)? {
@@ -38,14 +47,20 @@ pub(crate) fn documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
             Err(Problems(found)) => problems.extend(found),
         }
     }
-    problems.extend(documents.iter().flat_map(Document::unexecuted).cloned());
-    match problems.as_slice() {
-        [] => Ok(documents),
-        problems => {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Err(invalid(format!("nothing was applied:\n{}", lines.join("\n"))))
-        }
-    }
+    refuse(&problems)?;
+    Ok(documents)
+}
+
+fn refuse(problems: &[Problem]) -> anyhow::Result<()> {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    if lines.is_empty() { Ok(()) } else { Err(invalid(format!("\n{}", lines.join("\n")))) }
+}
+
+/// Every `.yaml`, `.yml` and `.json` file below a folder, in order of name.
+pub(crate) fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, true, &mut files)?;
+    Ok(files)
 }
 
 fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -58,11 +73,16 @@ fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> anyhow::Result
     } else {
         let known =
             path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
-        if named || known {
+        if named || (known && !is_golden(path)) {
             files.push(path.to_owned());
         }
         Ok(())
     }
+}
+
+/// Whether it holds what a test of activities expects, and no document.
+fn is_golden(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".golden"))
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Read> {
@@ -101,6 +121,7 @@ fn schemas(document: &Document) -> Vec<(Pos, String, &Value)> {
             });
             forms.collect()
         }
+        Document::ActivityTest(_) => Vec::new(),
     }
 }
 

@@ -4,12 +4,14 @@ pub(crate) mod apply;
 mod check;
 mod config;
 mod demo;
+mod explain;
 mod files;
 mod get;
 pub(crate) mod provision;
 mod publish;
 mod runs;
 mod serve;
+mod test;
 mod trace;
 
 use clap::CommandFactory as _;
@@ -24,6 +26,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Args { global, command } = args;
     match command {
         Command::Check(check) => check::run(global.output, &check),
+        Command::Test(options) => test::run(global.output, &options),
         Command::Config(crate::args::Config::Show) => config::show(&global),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "spine", &mut std::io::stdout());
@@ -64,6 +67,9 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,
-        Command::Check(_) | Command::Config(_) | Command::Completions { .. } | Command::Version => Ok(()),
+        Command::Explain(options) => explain::run(&global, &options).await,
+        Command::Check(_) | Command::Test(_) | Command::Config(_) | Command::Completions { .. } | Command::Version => {
+            Ok(())
+        }
     }
 }

@@ -18,6 +18,17 @@ pub(crate) fn events(traces: &[EventTrace]) -> String {
 }
 
 fn event(trace: &EventTrace) -> Vec<String> {
+    let mut lines = heading(trace);
+    lines.extend(trace.decisions.iter().flat_map(decision));
+    for trace in &trace.runs {
+        lines.push(String::new());
+        lines.extend(run(trace));
+    }
+    lines
+}
+
+/// Which event it is.
+pub(crate) fn heading(trace: &EventTrace) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(first) = trace.decisions.first() {
         lines.push(line(
@@ -29,16 +40,11 @@ fn event(trace: &EventTrace) -> Vec<String> {
             lines.push(line("", &format!("data {}", clip(data))));
         }
     }
-    lines.extend(trace.decisions.iter().flat_map(decision));
-    for trace in &trace.runs {
-        lines.push(String::new());
-        lines.extend(run(trace));
-    }
     lines
 }
 
 /// The outcome, then every activity that was asked, with its reason.
-fn decision(decision: &Decision) -> Vec<String> {
+pub(crate) fn decision(decision: &Decision) -> Vec<String> {
     let outcome = match &decision.outcome {
         Outcome::Rejected { reason, detail } => format!("rejected, dead-lettered: {reason}: {detail}"),
         Outcome::Duplicate { of_sequence: Some(sequence) } => {
@@ -137,12 +143,13 @@ fn emitted(event: &RunEvent) -> String {
     format!("{}  {place}  {}", text("type"), text("id"))
 }
 
-fn line(name: &str, text: &str) -> String {
+/// A line with its name in the first column.
+pub(crate) fn line(name: &str, text: &str) -> String {
     format!("{name:<INDENT$}{text}").trim_end().to_owned()
 }
 
 /// A value on one line, cut where a screen ends.
-fn clip(value: &Value) -> String {
+pub(crate) fn clip(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 160 { text } else { text.chars().take(160).chain(['…']).collect() }
 }

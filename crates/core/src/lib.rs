@@ -18,4 +18,6 @@ pub mod names;
 pub mod notice;
 pub mod pattern;
 pub mod planning;
+pub mod rehearsal;
 pub mod run;
+pub mod words;

@@ -14,6 +14,11 @@ pub fn source(activity: &str) -> String {
     format!("/spine/activities/{activity}")
 }
 
+/// The output of an `emit` task: what names the event that it emitted.
+pub fn emitted_output(event: &Event) -> Value {
+    json!({"type": event.event_type, "source": event.source, "id": event.id})
+}
+
 /// What all notices of one run share.
 #[derive(Clone, Debug)]
 pub struct RunFacts<'a> {

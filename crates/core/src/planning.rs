@@ -1,5 +1,6 @@
 //! Decides which task instances a run executes next. No I/O: the worker performs what is decided here.
 
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +10,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::activity::{Activity, Retry, Task, Work};
+pub use request::Request;
+
+use self::request::render;
+use crate::activity::{Activity, Retry, Task};
 use crate::expression::{EvalError, Scope};
 use crate::run::{Failure, TaskStatus};
 
@@ -88,64 +92,6 @@ pub struct Decided {
     pub deadline: Option<Duration>,
 }
 
-/// Rendered work: what a task instance does, with no expression left in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "uses", rename_all = "snake_case")]
-pub enum Request {
-    /// An HTTP request.
-    Http {
-        /// The method.
-        method: String,
-        /// The address.
-        url: String,
-        /// Request headers.
-        headers: BTreeMap<String, String>,
-        /// The JSON body.
-        body: Option<Value>,
-    },
-    /// A domain event.
-    Emit {
-        /// The event's type.
-        event_type: String,
-        /// The event's subject.
-        subject: Option<String>,
-        /// The event's data.
-        data: Option<Value>,
-    },
-    /// An activity of a foreign Temporal worker.
-    Worker {
-        /// Its task queue.
-        task_queue: String,
-        /// Its activity name.
-        activity: String,
-        /// The argument.
-        input: Value,
-    },
-    /// Work for a person.
-    Human {
-        /// What is to be done.
-        title: String,
-        /// More about it.
-        description: Option<String>,
-        /// People and groups who may do it.
-        assignees: Vec<String>,
-        /// The JSON Schema of the answer.
-        form: Option<Value>,
-    },
-}
-
-impl Request {
-    /// The word after `uses:`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Request::Http { .. } => "http",
-            Request::Emit { .. } => "emit",
-            Request::Worker { .. } => "worker",
-            Request::Human { .. } => "human",
-        }
-    }
-}
-
 /// Decides what a run does next from its definition, its scope (`event`, `context`, `config`, `run`) and
 /// how far its tasks have come. Fails where an expression does; the run then fails with it.
 pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Result<Step, Failure> {
@@ -171,6 +117,29 @@ pub fn awaited(activity: &Activity, progress: &Progress) -> Vec<String> {
     awaited.sort_unstable();
     awaited.dedup();
     awaited
+}
+
+/// Adds what a step decided, as pending, and what it skipped.
+pub fn record(progress: &mut Progress, step: &Step) {
+    for (task, reason) in &step.skipped {
+        progress.insert(task.clone(), TaskProgress::Skipped(reason.clone()));
+    }
+    let mut counts: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
+    for decided in &step.decided {
+        counts.entry(&decided.task).or_insert((decided.each, 0)).1 += 1;
+    }
+    for (task, (each, count)) in counts {
+        progress.insert(task.to_owned(), TaskProgress::Decided { each, instances: vec![Instance::Pending; count] });
+    }
+}
+
+/// Notes how one pending instance has ended. One that was never decided is passed over.
+pub fn settle(progress: &mut Progress, task: &str, index: u32, ended: Instance) {
+    if let Some(TaskProgress::Decided { instances, .. }) = progress.get_mut(task)
+        && let Some(instance) = instances.get_mut(index as usize)
+    {
+        *instance = ended;
+    }
 }
 
 impl TaskProgress {
@@ -290,38 +259,6 @@ fn instance(task: &Task, index: u32, each: bool, scope: &Scope) -> Result<Decide
         retry: task.retry.clone(),
         timeout: task.timeout,
         deadline: task.deadline,
-    })
-}
-
-fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
-    Ok(match work {
-        Work::Http { method, url, headers, body } => Request::Http {
-            method: method.clone(),
-            url: url.render_url(scope)?,
-            headers: headers
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), value.render_text(scope)?)))
-                .collect::<Result<_, _>>()?,
-            body: body.as_ref().map(|body| body.render(scope)).transpose()?,
-        },
-        Work::Emit { event_type, subject, data } => Request::Emit {
-            event_type: event_type.clone(),
-            subject: subject
-                .as_ref()
-                .map(|subject| subject.render_text(scope))
-                .transpose()?
-                .filter(|text| !text.is_empty()),
-            data: data.as_ref().map(|data| data.render(scope)).transpose()?,
-        },
-        Work::Worker { task_queue, activity, input } => {
-            Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
-        }
-        Work::Human { title, description, assignees, form } => Request::Human {
-            title: title.render_text(scope)?,
-            description: description.as_ref().map(|text| text.render_text(scope)).transpose()?,
-            assignees: assignees.iter().map(|one| one.render_text(scope)).collect::<Result<_, _>>()?,
-            form: form.clone(),
-        },
     })
 }
 

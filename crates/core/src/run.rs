@@ -33,6 +33,12 @@ pub enum RunTrigger {
     },
 }
 
+/// What expressions see as `run`.
+pub fn variable(id: &str, activity: &str, revision: u32) -> Value {
+    let scheduled_for = crate::names::scheduled_time_of(id);
+    serde_json::json!({"id": id, "activity": activity, "revision": revision, "scheduledFor": scheduled_for})
+}
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! The ActivityDefinition: what people write, as types that can only hold what is right.
 
+mod fixture;
 mod flow;
 pub mod format;
 mod instance;
@@ -16,6 +17,7 @@ pub use parse::{Definition, Document, parse};
 use crate::expression::{Expression, Template};
 use crate::pattern::Pattern;
 
+pub use fixture::{ActivityTest, Case, EventGiven};
 pub use flow::{Batch, Debounce, Flow, Rate, Singleton};
 pub use instance::{Instance, SetState};
 pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger};

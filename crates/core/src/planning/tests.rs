@@ -1,4 +1,5 @@
 use super::*;
+use crate::activity::Work;
 use crate::expression::{Expression, Template};
 
 fn task(id: &str, needs: &[&str]) -> Task {

@@ -23,6 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
             found.push(entry);
         }
     }
+    found.retain(|path| !path.to_string_lossy().ends_with(".golden.yaml"));
     found.sort();
     found
 }
@@ -34,7 +35,7 @@ pub(crate) fn valid_files() -> Vec<PathBuf> {
 fn parse_activity(text: &str) -> Activity {
     match activity::parse("a.yaml", text).unwrap().remove(0) {
         Document::Activity(definition) => definition.value,
-        Document::EventType(_) => panic!("not an activity"),
+        _ => panic!("not an activity"),
     }
 }
 

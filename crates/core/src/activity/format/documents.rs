@@ -42,6 +42,10 @@ pub const METADATA: Object = Object::new(
 
 const LABELS: Key = Key::new("labels", Shape::Map { of: &Shape::Text, most: 64 }, "Free words to group and find by.");
 
+/// The `metadata` of a test.
+pub const TEST_METADATA: Object =
+    Object::new("`metadata`", &[Key::new("name", Shape::Text, "What people call it.").required(), LABELS]);
+
 /// The `metadata` of an event type.
 pub const EVENT_TYPE_METADATA: Object =
     Object::new("`metadata`", &[Key::new("name", EVENT_TYPE_FORM, "The event type.").required(), LABELS]);

@@ -5,15 +5,17 @@
 
 mod documents;
 mod tasks;
+mod tests;
 mod triggers;
 
 use std::time::Duration;
 
 pub use documents::{
     ACTIVITY, BATCH, DEBOUNCE, EVENT_TYPE, EVENT_TYPE_METADATA, EVENT_TYPE_SPEC, FLOW, INSTANCE, METADATA, RATE, SET,
-    SPEC,
+    SPEC, TEST_METADATA,
 };
 pub use tasks::{EMIT, ESCALATE, HTTP, HUMAN, ON_TIMEOUT, RETRY, TASK, UNDO, WORKER};
+pub use tests::{ACTIVITY_TEST, CASE, ERROR, EXPECT, GIVEN, RESULT, TEST_SPEC};
 pub use triggers::{CALENDAR, CONTEXT_HTTP, CONTEXT_SOURCE, CONTEXT_SQL, MISSED, SCHEDULE, TRIGGER};
 
 /// An object of the format.

@@ -14,6 +14,7 @@ mod schedule;
 mod scope;
 mod sql;
 mod task;
+mod test;
 mod trigger;
 mod work;
 
@@ -24,7 +25,7 @@ use serde_json::Value;
 use self::decoder::{Cursor, Decoder, Fields};
 use self::scope::Surroundings;
 use super::format::{self, Object};
-use super::{Activity, EventType};
+use super::{Activity, ActivityTest, EventType};
 use crate::canonical;
 use crate::document::{self, Pos, Problem, Problems};
 
@@ -35,6 +36,8 @@ pub enum Document {
     Activity(Box<Definition<Activity>>),
     /// `kind: EventType`.
     EventType(Box<Definition<EventType>>),
+    /// `kind: ActivityTest`.
+    ActivityTest(Box<Definition<ActivityTest>>),
 }
 
 /// A checked document together with what was written.
@@ -58,6 +61,7 @@ impl Document {
         match self {
             Document::Activity(_) => "Activity",
             Document::EventType(_) => "EventType",
+            Document::ActivityTest(_) => "ActivityTest",
         }
     }
 
@@ -66,6 +70,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.value.name,
             Document::EventType(definition) => &definition.value.name,
+            Document::ActivityTest(definition) => &definition.value.name,
         }
     }
 
@@ -74,6 +79,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.content,
             Document::EventType(definition) => &definition.content,
+            Document::ActivityTest(definition) => &definition.content,
         }
     }
 
@@ -82,6 +88,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.hash,
             Document::EventType(definition) => &definition.hash,
+            Document::ActivityTest(definition) => &definition.hash,
         }
     }
 
@@ -90,6 +97,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.unexecuted,
             Document::EventType(definition) => &definition.unexecuted,
+            Document::ActivityTest(definition) => &definition.unexecuted,
         }
     }
 
@@ -98,6 +106,7 @@ impl Document {
         match self {
             Document::Activity(definition) => definition.pos,
             Document::EventType(definition) => definition.pos,
+            Document::ActivityTest(definition) => definition.pos,
         }
     }
 }
@@ -125,11 +134,18 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
 
 type Decode = fn(&mut Decoder, &Fields<'_>) -> Option<Document>;
 
-const KINDS: [(&str, &Object, Decode); 2] =
-    [("Activity", &format::ACTIVITY, activity), ("EventType", &format::EVENT_TYPE, event_type::decode)];
+const KINDS: [(&str, &Object, Decode); 3] = [
+    ("Activity", &format::ACTIVITY, activity),
+    ("EventType", &format::EVENT_TYPE, event_type::decode),
+    ("ActivityTest", &format::ACTIVITY_TEST, test::decode),
+];
 
 fn decode(d: &mut Decoder, root: &Cursor<'_>) -> Option<Document> {
     let written = root.node.get("kind").map(|node| node.to_value());
+    if written.is_none() && root.node.get("specversion").is_some() {
+        d.problem(root, "this is an event, not a definition; `spine explain FILE` says what would become of it");
+        return None;
+    }
     let known = KINDS.iter().find(|(kind, ..)| written.as_ref().is_some_and(|written| written == kind));
     let (_, object, decode) = known.unwrap_or(&KINDS[0]);
     let fields = d.map(root, object)?;

@@ -1,0 +1,115 @@
+//! An explanation as people read it.
+
+use spine_core::decision::Verdict;
+use spine_core::planning::Outcome;
+use spine_core::rehearsal::{Rehearsal, RehearsedTask};
+
+use super::{NearType, PredictedRun, Prediction, rendered};
+use crate::trace::EventTrace;
+use crate::trace::people::{clip, decision, heading, line};
+
+/// What would become of an event.
+pub(crate) fn prediction(prediction: &Prediction) -> String {
+    let mut lines = Vec::new();
+    if let Some(event) = &prediction.event {
+        lines.push(line("event", &format!("{}  {}", event.event_type, event.id)));
+        lines.push(line("", &format!("from {}", event.source)));
+    }
+    lines.push(line("admission", &admission(prediction)));
+    if prediction.rejected.is_none() {
+        lines.push(line("decision", &outcome(prediction)));
+    }
+    lines.extend(prediction.verdicts.iter().map(verdict));
+    lines.extend(prediction.near.iter().map(near));
+    for run in &prediction.runs {
+        lines.push(String::new());
+        lines.extend(predicted_run(run));
+    }
+    lines.join("\n")
+}
+
+fn admission(prediction: &Prediction) -> String {
+    match (&prediction.rejected, prediction.schema_checked) {
+        (Some(refusal), _) => format!("would be rejected: {}: {}", refusal.reason, refusal.detail),
+        (None, true) => "would come in; its data meets the schema of its type".into(),
+        (None, false) => "would come in; its type has no schema".into(),
+    }
+}
+
+fn outcome(prediction: &Prediction) -> String {
+    let (matched, asked) = (prediction.runs.len(), prediction.verdicts.len());
+    match asked {
+        0 => "unmatched: no activity listens to this type".into(),
+        _ => format!("{}: {matched} of the {asked} that listen to this type match", prediction.decision),
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let (mark, word) = if verdict.matched { ("+", "matches") } else { ("-", "does not match") };
+    line("", &format!("{mark} {} revision {} {word}: {}", verdict.activity, verdict.revision, verdict.because))
+}
+
+/// An activity that was probably meant.
+fn near(near: &NearType) -> String {
+    line("", &format!("~ {} listens to {}; is that the type that was meant?", near.activity, near.listens_to))
+}
+
+fn predicted_run(run: &PredictedRun) -> Vec<String> {
+    let mut lines = vec![line("run", &format!("of {} revision {} would do:", run.activity, run.revision))];
+    let Rehearsal { context, tasks, waits_for, outcome } = &run.rehearsal;
+    for (at, (name, one)) in context.iter().enumerate() {
+        lines.push(line(if at == 0 { "context" } else { "" }, &format!("{name}  {}", clip(&one.lookup))));
+        let value = one.value.as_ref().map_or("not given, so nothing is decided: --given FILE".into(), clip);
+        lines.push(line("", &format!("  = {value}")));
+    }
+    lines.extend(tasks.iter().enumerate().map(|(at, one)| line(if at == 0 { "tasks" } else { "" }, &task(one))));
+    if !waits_for.is_empty() {
+        lines.push(line(
+            "",
+            &format!("what needs {} is decided once that has ended: --given FILE", waits_for.join(", ")),
+        ));
+    }
+    lines.extend(outcome.as_ref().map(|outcome| line("outcome", &ended(outcome))));
+    lines
+}
+
+fn task(task: &RehearsedTask) -> String {
+    let name = task.index.map_or_else(|| task.task.clone(), |index| format!("{}/{index}", task.task));
+    match (&task.skipped, task.uses, &task.with) {
+        (Some(reason), ..) => format!("{name}  skipped: {reason}"),
+        (_, Some(uses), Some(with)) => format!("{name}  {uses}  {}", clip(with)),
+        _ => name,
+    }
+}
+
+fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Completed => "completed".into(),
+        Outcome::Failed(failure) => format!("failed: {}: {}", failure.kind, failure.message),
+    }
+}
+
+/// What became of an event: the decision, and what each run decided with its inputs.
+pub(crate) fn recorded(trace: &EventTrace, near_types: &[NearType]) -> String {
+    let mut lines = heading(trace);
+    lines.extend(trace.decisions.iter().flat_map(decision));
+    lines.extend(near_types.iter().map(near));
+    for run in &trace.runs {
+        lines.push(String::new());
+        lines.push(line("run", &format!("{}  {}", run.run.id, run.run.status.as_str())));
+        if let Some(context) = &run.run.context {
+            lines.push(line("context", &clip(context)));
+        }
+        for (at, task) in run.tasks.iter().enumerate() {
+            let name = if at == 0 { "tasks" } else { "" };
+            let inputs = rendered(task).as_ref().map(clip).unwrap_or_default();
+            let text = match &task.reason {
+                Some(reason) => format!("{}  skipped: {reason}", task.task),
+                None => format!("{}/{}  {}  {inputs}", task.task, task.index, task.uses.as_deref().unwrap_or_default()),
+            };
+            lines.push(line(name, &text));
+        }
+        lines.extend(run.run.error.as_ref().map(|error| line("error", &format!("{}: {}", error.kind, error.message))));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,119 @@
+//! Rendered work: what a task instance does, with no expression left in it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::activity::Work;
+use crate::expression::{EvalError, Scope, Template};
+
+/// Rendered work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "uses", rename_all = "snake_case")]
+pub enum Request {
+    /// An HTTP request.
+    Http {
+        /// The method.
+        method: String,
+        /// The address.
+        url: String,
+        /// Request headers.
+        headers: BTreeMap<String, String>,
+        /// The JSON body.
+        body: Option<Value>,
+    },
+    /// A domain event.
+    Emit {
+        /// The event's type.
+        event_type: String,
+        /// The event's subject.
+        subject: Option<String>,
+        /// The event's data.
+        data: Option<Value>,
+    },
+    /// An activity of a foreign Temporal worker.
+    Worker {
+        /// Its task queue.
+        task_queue: String,
+        /// Its activity name.
+        activity: String,
+        /// The argument.
+        input: Value,
+    },
+    /// Work for a person.
+    Human {
+        /// What is to be done.
+        title: String,
+        /// More about it.
+        description: Option<String>,
+        /// People and groups who may do it.
+        assignees: Vec<String>,
+        /// The JSON Schema of the answer.
+        form: Option<Value>,
+    },
+}
+
+impl Request {
+    /// The word after `uses:`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Request::Http { .. } => "http",
+            Request::Emit { .. } => "emit",
+            Request::Worker { .. } => "worker",
+            Request::Human { .. } => "human",
+        }
+    }
+
+    /// The work as it would stand under `with`; what is not set is left out.
+    pub fn with(&self) -> Value {
+        let with = match self {
+            Request::Http { method, url, headers, body } => {
+                let headers = (!headers.is_empty()).then_some(headers);
+                json!({"method": method, "url": url, "headers": headers, "body": body})
+            }
+            Request::Emit { event_type, subject, data } => {
+                json!({"type": event_type, "subject": subject, "data": data})
+            }
+            Request::Worker { task_queue, activity, input } => {
+                return json!({"taskQueue": task_queue, "activity": activity, "input": input});
+            }
+            Request::Human { title, description, assignees, form } => {
+                json!({"title": title, "description": description, "assignees": assignees, "form": form})
+            }
+        };
+        let Value::Object(with) = with else { return with };
+        with.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>().into()
+    }
+}
+
+/// Evaluates every expression of a task's work.
+pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
+    let text = |template: &Option<Template>| template.as_ref().map(|one| one.render_text(scope)).transpose();
+    let value = |template: &Option<Template>| template.as_ref().map(|one| one.render(scope)).transpose();
+    Ok(match work {
+        Work::Http { method, url, headers, body } => Request::Http {
+            method: method.clone(),
+            url: url.render_url(scope)?,
+            headers: headers
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), value.render_text(scope)?)))
+                .collect::<Result<_, _>>()?,
+            body: value(body)?,
+        },
+        Work::Emit { event_type, subject, data } => Request::Emit {
+            event_type: event_type.clone(),
+            subject: text(subject)?.filter(|text| !text.is_empty()),
+            data: value(data)?,
+        },
+        Work::Worker { task_queue, activity, input } => {
+            Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
+        }
+        Work::Human { title, description, assignees, form } => Request::Human {
+            title: title.render_text(scope)?,
+            description: text(description)?,
+            assignees: assignees.iter().map(|one| one.render_text(scope)).collect::<Result<_, _>>()?,
+            form: form.clone(),
+        },
+    })
+}

@@ -1,0 +1,66 @@
+//! How messages name words: lists of them, and the one that was probably meant.
+
+/// "did you mean `x`?" if one of `known` is near, otherwise the list of them.
+pub fn suggest(word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", list(known)),
+    }
+}
+
+/// `a`, `b` and `c`.
+pub fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.join(""),
+    }
+}
+
+/// `a`, `b` or `c`, of which one is wanted.
+pub fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.join(""),
+    }
+}
+
+/// The one of `known` that `word` was probably meant to be, if one is near: the distance is counted in letters,
+/// without regard to case, `_`, `-` and spaces.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', ' '], "");
+    let distance = |name: &&str| distance(&plain(word), &plain(name));
+    let near = known.iter().filter(|_| word.len() <= 64).map(|name| (distance(name), *name)).min()?;
+    let allowed = if word.len() <= 3 { 1 } else { 2 };
+    (near.0 <= allowed && near.0 < near.1.len()).then_some(near.1)
+}
+
+/// How many insertions, deletions and replacements turn `a` into `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_suggested_and_far_ones_are_not() {
+        assert_eq!(nearest("task_queue", &["taskQueue", "activity"]), Some("taskQueue"));
+        assert_eq!(nearest("tsks", &["tasks", "on"]), Some("tasks"));
+        assert_eq!(nearest("no", &["on"]), None);
+        assert_eq!(nearest("banana", &["on", "tasks"]), None);
+    }
+}
