@@ -22,7 +22,7 @@ fn the_example_is_right() {
         run(&["check", &format!("{EXAMPLES}/activities"), &format!("{EXAMPLES}/event-types"), "-o", "json"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     let report: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(report["documents"].as_array().unwrap().len(), 7);
+    assert_eq!(report["documents"].as_array().unwrap().len(), 8);
 }
 
 #[test]

@@ -91,6 +91,12 @@ async fn the_same_event_twice_makes_one_run() {
         json!({"decision": "duplicate", "of_sequence": trace["decisions"][0]["streamSequence"]})
     );
     assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 1);
+    let explained = world.ok(&["explain", "one"]);
+    assert!(
+        explained.contains("+ echo revision 1 matched: ") && explained.contains("duplicate of EVENTS:"),
+        "{explained}"
+    );
+    assert!(explained.contains("answer/0  emit  {\"data\":"), "{explained}");
     // Another source may use the same id.
     world.ok(&[
         "publish",
@@ -166,6 +172,15 @@ async fn a_changed_activity_is_used_at_once_and_a_near_miss_says_why() {
     let trace = world.settled("small");
     assert_eq!(trace["decisions"][0]["outcome"]["decision"], "unmatched");
     assert_eq!(trace["decisions"][0]["verdicts"][0]["because"], "data.n is 1, wanted numeric > 5");
+    let explained = world.ok(&["explain", "small"]);
+    assert!(explained.contains("- echo revision 2 not matched: data.n is 1, wanted numeric > 5"), "{explained}");
+    // The same beforehand, by the registry.
+    let event = world.folder.path().join("event.json");
+    let text = json!({"specversion": "1.0", "type": "com.test.asked", "source": SOURCE, "id": "x", "data": {"n": 6}});
+    std::fs::write(&event, text.to_string()).unwrap();
+    let explained = world.json(&["explain", event.to_str().unwrap()]);
+    assert_eq!((&explained["decision"], &explained["runs"][0]["revision"]), (&json!("started"), &json!(2)));
+    assert_eq!(explained["runs"][0]["tasks"][0]["with"]["type"], "com.test.answered");
     let again = world.json(&["apply", "--file", file.to_str().unwrap()]);
     assert_eq!(again["applied"][0]["change"], "unchanged");
     world.end().await;

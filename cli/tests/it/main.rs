@@ -6,5 +6,6 @@ mod arrows;
 mod commands;
 mod dev;
 mod events;
+mod explain;
 mod faults;
 mod world;

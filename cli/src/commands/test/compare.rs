@@ -8,6 +8,9 @@ use spine_core::document::{Node, NodeValue};
 pub(super) fn expected(file: &str, node: &Node, seen: &Value) -> Vec<String> {
     let mut differences = Vec::new();
     compare(file, "expect", node, Some(seen), &mut differences);
+    if let (false, Some(reason), Some(detail)) = (differences.is_empty(), seen.get("reason"), seen.get("detail")) {
+        differences.push(format!("the event is rejected: {reason}: {detail}"));
+    }
     differences
 }
 

@@ -84,19 +84,20 @@ fn run_file(file: &Path, options: &Test) -> anyhow::Result<Vec<CaseReport>> {
         }
     }
     let mut golden = golden::Golden::beside(file)?;
+    let name = file.strip_prefix("./").unwrap_or(file).display().to_string();
     let mut reports = Vec::new();
     for test in &tests {
         let stage = play::Stage::set(file, test)?;
         for case in test.cases.iter().filter(|case| options.case.as_ref().is_none_or(|text| case.name.contains(text))) {
             let differences = match (stage.play(case), &case.expect) {
                 (Err(reason), _) => {
-                    vec![format!("{}:{}:{}: {reason}", file.display(), case.event_pos.line, case.event_pos.column)]
+                    vec![format!("{name}:{}:{}: {reason:#}", case.event_pos.line, case.event_pos.column)]
                 }
-                (Ok(result), Some(expected)) => compare::expected(&file.display().to_string(), expected, &result),
+                (Ok(result), Some(expected)) => compare::expected(&name, expected, &result),
                 (Ok(result), None) => golden.check(&test.name, &case.name, result, options.update),
             };
             reports.push(CaseReport {
-                file: file.display().to_string(),
+                file: name.clone(),
                 line: case.pos.line,
                 test: test.name.clone(),
                 case: case.name.clone(),
