@@ -1,7 +1,7 @@
 //! The catalog: every state of the registry, projected for routers that have no database.
 
-use spine_core::catalog::CatalogHead;
-use spine_nats::catalog::{Catalog, CatalogError};
+use spine_core::catalog::CatalogState;
+use spine_nats::catalog::{Catalog, CatalogError, Writer};
 use spine_runtime::shutdown::Shutdown;
 use spine_store::{RegistryChanges, StoreError};
 
@@ -22,12 +22,12 @@ enum ProjectionError {
 /// never will do.
 pub(crate) async fn project(resources: &Resources, shutdown: &Shutdown) -> Result<(), RelayError> {
     let component = resources.health.register("catalog");
-    let catalog = Catalog::new(resources.jetstream.clone());
+    let mut writer = Catalog::new(resources.jetstream.clone()).writer();
     let mut changes = None;
     let mut written = None;
     let mut pauses = pauses();
     while !shutdown.is_requested() {
-        let step = step(resources, &catalog, &mut changes, written);
+        let step = step(resources, &mut writer, &mut changes, written);
         let stepped = tokio::select! {
             stepped = step => stepped,
             () = shutdown.requested() => break,
@@ -36,11 +36,13 @@ pub(crate) async fn project(resources: &Resources, shutdown: &Shutdown) -> Resul
             Ok(version) => {
                 component.up();
                 written = Some(version);
+                resources.metrics.relay.catalog_version.set(i64::try_from(version).unwrap_or(i64::MAX));
                 pauses = self::pauses();
                 continue;
             }
             Err(ProjectionError::Store(error)) if !error.is_transient() => return Err(error.into()),
             Err(error) => {
+                resources.metrics.relay.catalog_failures.inc();
                 crate::tell(&component, "project the catalog", &error);
                 pauses.next().unwrap_or(PAUSES.1)
             }
@@ -56,7 +58,7 @@ pub(crate) async fn project(resources: &Resources, shutdown: &Shutdown) -> Resul
 /// Waits until the registry is newer than what was written, writes it, and returns its version.
 async fn step(
     resources: &Resources,
-    catalog: &Catalog,
+    writer: &mut Writer,
     changes: &mut Option<RegistryChanges>,
     written: Option<u64>,
 ) -> Result<u64, ProjectionError> {
@@ -67,21 +69,21 @@ async fn step(
     if let Some(version) = written {
         changes.wait(version).await?;
     }
-    let head = resources.store.catalog_head().await?;
-    let documents = documents(resources, catalog, &head).await?;
-    let done = catalog.write(&head, &documents).await?;
+    let state = resources.store.catalog_state().await?;
+    let documents = documents(resources, writer, &state).await?;
+    let done = writer.write(&state, &documents).await?;
     if done.changed {
-        tracing::info!(version = head.version, stored = done.stored, retired = done.retired, "catalog written");
+        tracing::info!(version = state.version, stored = done.stored, retired = done.retired, "catalog written");
     }
-    Ok(head.version)
+    Ok(state.version)
 }
 
 async fn documents(
     resources: &Resources,
-    catalog: &Catalog,
-    head: &CatalogHead,
+    writer: &mut Writer,
+    state: &CatalogState,
 ) -> Result<Vec<(String, serde_json::Value)>, ProjectionError> {
-    let missing = catalog.missing(head).await?;
+    let missing = writer.missing(state).await?;
     let documents = resources.store.documents(&missing).await?;
     let has = |hash: &String| documents.iter().any(|(found, _)| found == hash);
     match missing.into_iter().find(|hash| !has(hash)) {

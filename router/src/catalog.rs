@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde_json::Value;
-use spine_core::activity::{self, Document};
-use spine_core::catalog::CatalogHead;
+use spine_core::activity::{self, Activity, Document};
+use spine_core::catalog::CatalogState;
 use spine_core::matching::{Entry, Index};
 use spine_nats::catalog::Catalog;
 use spine_runtime::health::Component;
-use spine_schemas::PayloadSchemas;
+use spine_schemas::{PayloadSchemas, Validator};
 
 use crate::Shared;
 
@@ -42,78 +42,119 @@ pub(crate) async fn first(shared: &Shared) -> bool {
 /// Loads every state of the catalog as it comes, until the task is ended.
 pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
     let catalog = Catalog::new(shared.jetstream.clone());
-    let mut heads = catalog.watch();
-    let mut documents = BTreeMap::new();
+    let mut states = catalog.watch();
+    let mut parsed = Parsed::default();
     component.down("the catalog is not loaded yet; is a relay running?");
-    while let Some(head) = heads.next().await {
-        match load(&catalog, &head, &mut documents).await {
+    while let Some(state) = states.next().await {
+        let (version, activities) = (state.version, state.activities.len());
+        let loaded = load(&catalog, &shared, state, parsed).await;
+        parsed = loaded.parsed;
+        match loaded.result {
             Ok(snapshot) => {
-                shared.metrics.router.catalog_version.set(i64::try_from(head.version).unwrap_or(i64::MAX));
-                shared.metrics.router.catalog_activities.set(i64::try_from(snapshot.index.len()).unwrap_or(i64::MAX));
-                shared.catalog.store(Some(Arc::new(snapshot)));
+                let metrics = &shared.metrics.router;
+                metrics.catalog_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+                metrics.catalog_activities.set(i64::try_from(activities).unwrap_or(i64::MAX));
+                retire(shared.catalog.swap(Some(Arc::new(snapshot))));
                 component.up();
-                tracing::info!(version = head.version, activities = head.activities.len(), "catalog loaded");
+                tracing::info!(version, activities, "catalog loaded");
             }
             Err(reason) => {
-                tracing::error!(
-                    version = head.version,
-                    reason,
-                    "the catalog can't be loaded; going on with the one before"
-                );
-                component.down(format!("catalog version {} can't be loaded: {reason}", head.version));
+                shared.metrics.router.catalog_failures.inc();
+                tracing::error!(version, reason, "the catalog can't be loaded; going on with the one before");
+                component.down(format!("catalog version {version} can't be loaded: {reason}"));
             }
         }
     }
 }
 
-/// Loads what `head` names. `documents` keeps what is loaded: most of it stays from one state to the next.
-async fn load(
-    catalog: &Catalog,
-    head: &CatalogHead,
-    documents: &mut BTreeMap<String, Value>,
-) -> Result<Snapshot, String> {
-    let hashes =
-        head.activities.iter().map(|entry| &entry.hash).chain(head.event_types.iter().map(|entry| &entry.hash));
-    let mut current = BTreeMap::new();
-    for hash in hashes {
-        let document = match documents.remove(hash) {
-            Some(document) => document,
-            None => catalog.document(hash).await.map_err(|error| format!("document {hash}: {error}"))?,
-        };
-        current.insert(hash.clone(), document);
-    }
-    let snapshot = build(head, &current);
-    *documents = current;
-    snapshot
+/// Drops what is no longer used where it holds nobody up: a large index takes milliseconds to take down. Whoever
+/// still decides by it keeps it until then.
+fn retire(old: Option<Arc<Snapshot>>) {
+    drop(tokio::task::spawn_blocking(move || drop(old)));
 }
 
-fn build(head: &CatalogHead, documents: &BTreeMap<String, Value>) -> Result<Snapshot, String> {
-    let mut entries = Vec::with_capacity(head.activities.len());
-    for entry in &head.activities {
-        match parse(&entry.name, documents.get(&entry.hash))? {
-            Document::Activity(definition) => {
-                entries.push(Entry {
-                    revision: entry.revision,
-                    enabled: entry.enabled,
-                    definition: Arc::new(definition.value),
-                });
-            }
-            _ => return Err(format!("{} is no activity", entry.name)),
-        }
-    }
-    let mut schemas = Vec::with_capacity(head.event_types.len());
-    for entry in &head.event_types {
-        match parse(&entry.name, documents.get(&entry.hash))? {
-            Document::EventType(definition) => schemas.push((definition.value.name, definition.value.schema)),
-            _ => return Err(format!("{} is no event type", entry.name)),
-        }
-    }
-    let schemas = PayloadSchemas::compile(schemas).map_err(|error| error.to_string())?;
-    Ok(Snapshot { index: Index::build(head.version, entries), schemas })
+/// Documents that are parsed, by their hash: most of them stay from one state to the next.
+#[derive(Default)]
+struct Parsed(BTreeMap<String, Definition>);
+
+#[derive(Clone)]
+enum Definition {
+    Activity(Arc<Activity>),
+    EventType(String, Arc<Validator>),
 }
 
-fn parse(name: &str, document: Option<&Value>) -> Result<Document, String> {
-    let text = document.ok_or_else(|| format!("{name} is missing"))?.to_string();
-    let documents = activity::parse(name, &text).map_err(|problems| problems.to_string())?;
-    documents.into_iter().next().ok_or_else(|| format!("{name} is empty"))
+/// What became of loading a state, and all that is parsed now.
+struct Loaded {
+    result: Result<Snapshot, String>,
+    parsed: Parsed,
+}
+
+/// Loads what `state` names: gets and parses what is new, then builds the index. The work is done on a thread
+/// where it may take its time.
+async fn load(catalog: &Catalog, shared: &Arc<Shared>, state: CatalogState, parsed: Parsed) -> Loaded {
+    let missing: Vec<String> =
+        state.hashes().into_iter().filter(|hash| !parsed.0.contains_key(*hash)).map(str::to_owned).collect();
+    let documents = match catalog.documents(missing).await {
+        Ok(documents) => documents,
+        Err(error) => return Loaded { result: Err(chain(&error)), parsed },
+    };
+    let shared = shared.clone();
+    let built = tokio::task::spawn_blocking(move || {
+        let before = shared.catalog.load_full();
+        build(&state, parsed, documents, before.as_deref())
+    });
+    built.await.unwrap_or_else(|error| Loaded { result: Err(error.to_string()), parsed: Parsed::default() })
+}
+
+fn build(
+    state: &CatalogState,
+    mut parsed: Parsed,
+    documents: Vec<(String, Value)>,
+    _before: Option<&Snapshot>,
+) -> Loaded {
+    for (hash, document) in documents {
+        match parse(&hash, &document) {
+            Ok(definition) => drop(parsed.0.insert(hash, definition)),
+            Err(reason) => return Loaded { result: Err(reason), parsed },
+        }
+    }
+    let result = assemble(state, &parsed);
+    if result.is_ok() {
+        let hashes = state.hashes();
+        parsed.0.retain(|hash, _| hashes.binary_search(&hash.as_str()).is_ok());
+    }
+    Loaded { result, parsed }
+}
+
+fn assemble(state: &CatalogState, parsed: &Parsed) -> Result<Snapshot, String> {
+    let entry = |entry: &spine_core::catalog::ActivityEntry| match parsed.0.get(&entry.hash) {
+        Some(Definition::Activity(definition)) => {
+            Ok(Entry { revision: entry.revision, enabled: entry.enabled, definition: definition.clone() })
+        }
+        _ => Err(format!("{} is no activity", entry.name)),
+    };
+    let entries = state.activities.iter().map(entry).collect::<Result<Vec<_>, String>>()?;
+    let schema = |entry: &spine_core::catalog::EventTypeEntry| match parsed.0.get(&entry.hash) {
+        Some(Definition::EventType(name, validator)) => Ok((name.clone(), validator.clone())),
+        _ => Err(format!("{} is no event type", entry.name)),
+    };
+    let schemas = state.event_types.iter().map(schema).collect::<Result<PayloadSchemas, String>>()?;
+    Ok(Snapshot { index: Index::build(state.version, entries), schemas })
+}
+
+fn parse(hash: &str, document: &Value) -> Result<Definition, String> {
+    let documents = activity::parse(hash, &document.to_string()).map_err(|problems| problems.to_string())?;
+    match documents.into_iter().next() {
+        Some(Document::Activity(definition)) => Ok(Definition::Activity(Arc::new(definition.value))),
+        Some(Document::EventType(definition)) => {
+            let validator = spine_schemas::compile(&definition.value.schema);
+            let validator = validator.map_err(|error| format!("the schema of {}: {error}", definition.value.name))?;
+            Ok(Definition::EventType(definition.value.name, Arc::new(validator)))
+        }
+        _ => Err(format!("{hash} is neither activity nor event type")),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }

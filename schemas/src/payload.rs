@@ -29,6 +29,13 @@ pub struct InvalidSchema {
     pub error: SchemaError,
 }
 
+impl FromIterator<(String, Arc<Validator>)> for PayloadSchemas {
+    /// Validators that are compiled already, each with its type.
+    fn from_iter<I: IntoIterator<Item = (String, Arc<Validator>)>>(validators: I) -> Self {
+        Self(validators.into_iter().collect())
+    }
+}
+
 impl PayloadSchemas {
     /// Compiles one schema for each type.
     pub fn compile(schemas: impl IntoIterator<Item = (String, Value)>) -> Result<Self, InvalidSchema> {

@@ -39,7 +39,7 @@ impl Definitions {
 
     /// Those of the registry, as of one moment.
     pub(crate) async fn of_registry(store: &Store) -> anyhow::Result<Self> {
-        let head = store.catalog_head().await.context("read the registry")?;
+        let head = store.catalog_state().await.context("read the registry")?;
         let hashes: Vec<String> = head
             .activities
             .iter()

@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use spine_core::catalog::CatalogHead;
+use spine_core::catalog::CatalogState;
 
 pub use apply::{Applied, Change, Kind, NewEventType, NewRevision};
 
@@ -78,9 +78,9 @@ pub struct CurrentRevision {
 
 impl Store {
     /// The whole state of the registry, as of one moment, sorted by name.
-    pub async fn catalog_head(&self) -> Result<CatalogHead, StoreError> {
+    pub async fn catalog_state(&self) -> Result<CatalogState, StoreError> {
         // One statement is one snapshot.
-        let head: Json<CatalogHead> = sqlx::query_scalar(
+        let head: Json<CatalogState> = sqlx::query_scalar(
             r#"select json_build_object(
                 'version', (select version from registry_version),
                 'activities', coalesce((

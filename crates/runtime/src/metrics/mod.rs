@@ -64,6 +64,8 @@ pub struct RouterMetrics {
     pub catalog_version: IntGauge,
     /// Activities in the catalog that decides.
     pub catalog_activities: IntGauge,
+    /// States of the catalog that could not be loaded.
+    pub catalog_failures: IntCounter,
     /// Retries.
     pub retries: Counters<Dependency>,
 }
@@ -95,6 +97,10 @@ pub struct RelayMetrics {
     pub pending_rows: IntGauge,
     /// Seconds that the oldest waiting outbox row has waited.
     pub oldest_pending_seconds: Gauge,
+    /// Version of the registry that was last projected.
+    pub catalog_version: IntGauge,
+    /// Failed attempts to read the registry or to project it.
+    pub catalog_failures: IntCounter,
 }
 
 impl Metrics {
@@ -151,6 +157,10 @@ impl RouterMetrics {
             )?,
             catalog_version: gauge(names::ROUTER_CATALOG_VERSION, "Version of the catalog that decides.")?,
             catalog_activities: gauge(names::ROUTER_CATALOG_ACTIVITIES, "Activities in the catalog that decides.")?,
+            catalog_failures: add(
+                registry,
+                IntCounter::new(names::ROUTER_CATALOG_FAILURES, "States of the catalog that could not be loaded.")?,
+            )?,
             retries: Counters::register(registry, names::ROUTER_RETRIES, "Retries by dependency.")?,
         })
     }
@@ -165,6 +175,14 @@ impl RelayMetrics {
             oldest_pending_seconds: add(
                 registry,
                 Gauge::new(names::RELAY_OLDEST_PENDING_SECONDS, "Age of the oldest outbox row that waits.")?,
+            )?,
+            catalog_version: add(
+                registry,
+                IntGauge::new(names::RELAY_CATALOG_VERSION, "Version of the registry that was last projected.")?,
+            )?,
+            catalog_failures: add(
+                registry,
+                IntCounter::new(names::RELAY_CATALOG_FAILURES, "Failed attempts to project the registry.")?,
             )?,
         })
     }

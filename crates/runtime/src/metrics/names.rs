@@ -16,6 +16,8 @@ pub const ROUTER_START_ISSUE_SECONDS: &str = "spine_router_start_issue_seconds";
 pub const ROUTER_CATALOG_VERSION: &str = "spine_router_catalog_version";
 /// Gauge: activities in the catalog that decides.
 pub const ROUTER_CATALOG_ACTIVITIES: &str = "spine_router_catalog_activities";
+/// Counter: states of the catalog that could not be loaded.
+pub const ROUTER_CATALOG_FAILURES: &str = "spine_router_catalog_failures_total";
 /// Counter: retries by `dependency`.
 pub const ROUTER_RETRIES: &str = "spine_router_retries_total";
 /// Counter: requests by `outcome`.
@@ -32,5 +34,9 @@ pub const RELAY_PARKED: &str = "spine_relay_parked_total";
 pub const RELAY_PENDING_ROWS: &str = "spine_relay_pending_rows";
 /// Gauge: seconds that the oldest waiting outbox row has waited.
 pub const RELAY_OLDEST_PENDING_SECONDS: &str = "spine_relay_oldest_pending_seconds";
+/// Gauge: version of the registry that was last projected into the catalog.
+pub const RELAY_CATALOG_VERSION: &str = "spine_relay_catalog_version";
+/// Counter: failed attempts to read the registry or to project it into the catalog.
+pub const RELAY_CATALOG_FAILURES: &str = "spine_relay_catalog_failures_total";
 /// Gauge: always 1, labelled with the process's `version`.
 pub const PROCESS_INFO: &str = "spine_process_info";

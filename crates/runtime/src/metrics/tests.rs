@@ -27,6 +27,9 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
         names::ROUTER_CATALOG_VERSION,
         names::ROUTER_CATALOG_ACTIVITIES,
         names::RELAY_PARKED,
+        names::RELAY_CATALOG_VERSION,
+        names::RELAY_CATALOG_FAILURES,
+        names::ROUTER_CATALOG_FAILURES,
         names::RELAY_PENDING_ROWS,
         names::RELAY_OLDEST_PENDING_SECONDS,
     ] {

@@ -39,7 +39,7 @@ async fn applying_again_changes_nothing_and_an_older_content_becomes_current_aga
     assert_eq!(store.revision("fulfil", 1).await.unwrap().unwrap().document, one.document);
     assert!(store.revision("fulfil", 3).await.unwrap().is_none());
 
-    let head = store.catalog_head().await.unwrap();
+    let head = store.catalog_state().await.unwrap();
     assert_eq!((head.version, head.activities.len(), head.event_types.len()), (4, 1, 1));
     assert_eq!(head.activities[0].hash, two.hash);
     let documents = store.documents(&[two.hash.clone(), types[0].hash.clone()]).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_dry_run_tells_and_does_nothing_and_a_name_given_twice_is_refused() {
     let new = activity("fulfil", json!({}));
     let applied = store.apply(std::slice::from_ref(&new), &[], "tester", true).await.unwrap();
     assert_eq!((applied[0].change, applied[0].revision), (Change::Created, Some(1)));
-    assert_eq!(store.catalog_head().await.unwrap(), Default::default());
+    assert_eq!(store.catalog_state().await.unwrap(), Default::default());
     let error = store.apply(&[new.clone(), new], &[], "tester", false).await.unwrap_err();
     assert!(matches!(error, StoreError::NamedTwice { .. }));
 }
@@ -73,7 +73,7 @@ async fn parallel_applies_lose_nothing_and_leave_no_gap() {
     }
     let revisions: BTreeSet<u32> = applies.join_all().await.into_iter().collect();
     assert_eq!(revisions, (1..=20).collect());
-    let head = store.catalog_head().await.unwrap();
+    let head = store.catalog_state().await.unwrap();
     assert_eq!((head.version, head.activities.len()), (20, 21));
     let seen = tokio::time::timeout(Duration::from_secs(5), changes.wait(19)).await.unwrap().unwrap();
     assert_eq!(seen, 20);
