@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue};
-use serde_json::Value;
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, SelectExpr, operators};
 
-use super::{CompileError, Scope};
+use super::CompileError;
+use super::rewrite::{children, is_accumulator, is_number, text_of};
 
 /// The deepest nesting of an expression's tree; what a 2 MiB stack bears in an unoptimised build.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -15,36 +15,19 @@ pub(super) const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 512;
 /// How deep `exists`, `all`, `map`, `filter` may stand in one another.
 const MAX_MACRO_NESTING: u32 = 2;
-/// The most steps that macros may take: nodes times the longest list, to the power of their nesting.
-const MAX_STEPS: usize = 20_000_000;
-
 /// What is known of an expression without evaluating it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) variables: BTreeSet<String>,
     pub(super) tasks: BTreeSet<String>,
+    pub(super) contexts: BTreeSet<String>,
+    pub(super) nameless: BTreeSet<String>,
+    pub(super) secrets: BTreeSet<String>,
     pub(super) functions: BTreeSet<String>,
-    nodes: usize,
-    macro_nesting: u32,
 }
 
-impl Facts {
-    /// Refuses to evaluate where macros over the lists in scope could take too long.
-    pub(super) fn check_cost(&self, scope: &Scope) -> Result<(), String> {
-        if self.macro_nesting == 0 {
-            return Ok(());
-        }
-        let longest = self.variables.iter().filter_map(|name| scope.get(name)).map(longest_list).max().unwrap_or(0);
-        let steps = longest.max(self.nodes).saturating_pow(self.macro_nesting).saturating_mul(self.nodes);
-        if steps > MAX_STEPS {
-            return Err(format!(
-                "too much work: macros nested {} deep over a list of {longest} items",
-                self.macro_nesting
-            ));
-        }
-        Ok(())
-    }
-}
+/// Where a part of the tree stands, in characters from 1.
+pub(super) type Column<'a> = &'a dyn Fn(&IdedExpr) -> Option<usize>;
 
 /// One node to visit: its depth, how many macros it stands in, and the names those macros bind.
 struct Visit<'a> {
@@ -55,69 +38,64 @@ struct Visit<'a> {
 }
 
 /// Walks the tree, collects facts, refuses what is out of bounds.
-pub(super) fn inspect(program: &cel::Program) -> Result<Facts, CompileError> {
+pub(super) fn inspect(tree: &IdedExpr, column: Column<'_>) -> Result<Facts, CompileError> {
     let mut facts = Facts::default();
-    let mut stack = vec![Visit { node: program.expression(), depth: 1, macros: 0, bound: Vec::new() }];
+    let mut nodes = 0;
+    let mut stack = vec![Visit { node: tree, depth: 1, macros: 0, bound: Vec::new() }];
     while let Some(visit) = stack.pop() {
-        facts.nodes += 1;
-        if visit.depth > MAX_DEPTH || facts.nodes > MAX_NODES {
-            let message =
-                format!("the expression is too large: it may be nested {MAX_DEPTH} deep and have {MAX_NODES} parts");
-            return Err(CompileError::new(message));
+        nodes += 1;
+        if visit.depth > MAX_DEPTH || nodes > MAX_NODES {
+            return Err(too_large());
         }
-        enter(&visit, &mut facts, &mut stack)?;
+        enter(&visit, &mut facts, &mut stack).map_err(|message| CompileError::at(column(visit.node), message))?;
     }
     Ok(facts)
 }
 
-fn enter<'a>(visit: &Visit<'a>, facts: &mut Facts, stack: &mut Vec<Visit<'a>>) -> Result<(), CompileError> {
-    let mut push = |node: &'a IdedExpr| {
-        stack.push(Visit { node, depth: visit.depth + 1, macros: visit.macros, bound: visit.bound.clone() });
-    };
-    match &visit.node.expr {
-        Expr::Unspecified | Expr::Literal(_) => {}
-        Expr::Ident(name) => note_variable(name, visit, facts),
-        Expr::Select(select) => {
-            note_task(select, facts);
-            push(&select.operand);
-        }
-        Expr::Call(call) => {
-            check_call(call, visit)?;
-            note_function(&call.func_name, facts);
-            call.target.iter().for_each(|target| push(target));
-            call.args.iter().for_each(push);
-        }
-        Expr::List(list) => list.elements.iter().for_each(push),
-        Expr::Map(map) => map.entries.iter().for_each(|entry| push_entry(entry, &mut push)),
-        Expr::Struct(value) => value.entries.iter().for_each(|entry| push_entry(entry, &mut push)),
-        Expr::Comprehension(comprehension) => push_macro(comprehension, visit, facts, stack)?,
-    }
-    Ok(())
+/// What is said of an expression that is out of bounds.
+pub(super) fn too_large() -> CompileError {
+    CompileError::new(format!(
+        "the expression is too large: it may be nested {MAX_DEPTH} deep and have {MAX_NODES} parts"
+    ))
 }
 
-fn push_entry<'a>(entry: &'a IdedEntryExpr, push: &mut impl FnMut(&'a IdedExpr)) {
-    match &entry.expr {
-        EntryExpr::StructField(field) => push(&field.value),
-        EntryExpr::MapEntry(entry) => {
-            push(&entry.key);
-            push(&entry.value);
+fn enter<'a>(visit: &Visit<'a>, facts: &mut Facts, stack: &mut Vec<Visit<'a>>) -> Result<(), String> {
+    match &visit.node.expr {
+        Expr::Ident(name) => visit.note_variable(name, facts),
+        Expr::Select(select) if visit.note_field(select, facts) => return Ok(()),
+        Expr::Call(call) => {
+            if visit.note_index(call, facts) {
+                return Ok(());
+            }
+            check_call(call, visit, facts)?;
         }
+        Expr::Struct(value) => {
+            return Err(format!(
+                "there are no types like `{}` to make; write a map: {{'name': value}}",
+                value.type_name
+            ));
+        }
+        Expr::Comprehension(comprehension) => return push_macro(comprehension, visit, stack),
+        Expr::Select(_) | Expr::List(_) | Expr::Map(_) | Expr::Unspecified | Expr::Literal(_) => {}
     }
+    stack.extend(children(visit.node).into_iter().map(|node| Visit {
+        node,
+        depth: visit.depth + 1,
+        macros: visit.macros,
+        bound: visit.bound.clone(),
+    }));
+    Ok(())
 }
 
 fn push_macro<'a>(
     comprehension: &'a ComprehensionExpr,
     visit: &Visit<'a>,
-    facts: &mut Facts,
     stack: &mut Vec<Visit<'a>>,
-) -> Result<(), CompileError> {
+) -> Result<(), String> {
     let macros = visit.macros + 1;
     if macros > MAX_MACRO_NESTING {
-        return Err(CompileError::new(format!(
-            "macros (exists, all, map, filter) may stand {MAX_MACRO_NESTING} deep in one another"
-        )));
+        return Err(format!("macros (exists, all, map, filter) may stand {MAX_MACRO_NESTING} deep in one another"));
     }
-    facts.macro_nesting = facts.macro_nesting.max(macros);
     let depth = visit.depth + 1;
     stack.push(Visit { node: &comprehension.iter_range, depth, macros: visit.macros, bound: visit.bound.clone() });
     let mut bound = visit.bound.clone();
@@ -129,63 +107,84 @@ fn push_macro<'a>(
     Ok(())
 }
 
-fn note_variable(name: &str, visit: &Visit<'_>, facts: &mut Facts) {
-    if !name.starts_with('@') && !visit.bound.contains(&name) {
-        facts.variables.insert(name.to_owned());
+impl Visit<'_> {
+    /// Whether a name stands for a variable of the scope, not for one of a macro.
+    fn is_free(&self, name: &str) -> bool {
+        !name.starts_with('@') && !self.bound.contains(&name)
     }
-}
 
-fn note_task(select: &cel::common::ast::SelectExpr, facts: &mut Facts) {
-    if matches!(&select.operand.expr, Expr::Ident(name) if name == "tasks") {
-        facts.tasks.insert(select.field.clone());
-    }
-}
-
-fn note_function(name: &str, facts: &mut Facts) {
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        facts.functions.insert(name.to_owned());
-    }
-}
-
-fn check_call(call: &cel::common::ast::CallExpr, visit: &Visit<'_>) -> Result<(), CompileError> {
-    if call.func_name == "matches" {
-        let pattern = call.args.last().map(|arg| &arg.expr);
-        if !matches!(pattern, Some(Expr::Literal(LiteralValue::String(_)))) {
-            return Err(CompileError::new("matches() takes a regular expression written as a literal"));
+    fn note_variable(&self, name: &str, facts: &mut Facts) {
+        if self.is_free(name) {
+            facts.variables.insert(name.to_owned());
+            if references(facts, name).is_some() {
+                facts.nameless.insert(name.to_owned());
+            }
         }
+    }
+
+    /// Notes `tasks.X` and `context.X`; whether it is one.
+    fn note_field(&self, select: &SelectExpr, facts: &mut Facts) -> bool {
+        self.note_name(&select.operand, Some(&select.field), facts)
+    }
+
+    /// Notes `tasks['X']` and `tasks.?X`; whether it is one.
+    fn note_index(&self, call: &CallExpr, facts: &mut Facts) -> bool {
+        let indexes = [operators::INDEX, operators::OPT_INDEX, operators::OPT_SELECT];
+        match call.args.as_slice() {
+            [operand, name] if indexes.contains(&call.func_name.as_str()) => {
+                self.note_name(operand, text_of(&name.expr), facts)
+            }
+            _ => false,
+        }
+    }
+
+    fn note_name(&self, operand: &IdedExpr, name: Option<&str>, facts: &mut Facts) -> bool {
+        let (Expr::Ident(variable), Some(name)) = (&operand.expr, name) else { return false };
+        if !self.is_free(variable) {
+            return false;
+        }
+        let Some(references) = references(facts, variable) else { return false };
+        references.insert(name.to_owned());
+        facts.variables.insert(variable.clone());
+        true
+    }
+}
+
+/// Where the names that are read of a variable are noted, if they are.
+fn references<'f>(facts: &'f mut Facts, variable: &str) -> Option<&'f mut BTreeSet<String>> {
+    match variable {
+        "tasks" => Some(&mut facts.tasks),
+        "context" => Some(&mut facts.contexts),
+        _ => None,
+    }
+}
+
+fn check_call(call: &CallExpr, visit: &Visit<'_>, facts: &mut Facts) -> Result<(), String> {
+    if call.func_name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        facts.functions.insert(call.func_name.clone());
+    }
+    match call.func_name.as_str() {
+        "matches" if call.args.last().and_then(|arg| text_of(&arg.expr)).is_none() => {
+            return Err("matches() takes a regular expression written as a literal".into());
+        }
+        "secret" => {
+            let name = match call.args.as_slice() {
+                [name] if call.target.is_none() => text_of(&name.expr),
+                _ => None,
+            };
+            facts
+                .secrets
+                .insert(name.ok_or("secret() takes a name written as a literal, e.g. secret(\"crm-token\")")?.into());
+        }
+        _ => {}
     }
     // A macro over text or lists that grow by `+` doubles its way out of memory in a few steps. What
     // the `map` and `filter` macros themselves add to is their accumulator, whose name starts with `@`.
-    let grows = call.func_name == "_+_"
+    let grows = call.func_name == operators::ADD
         && visit.macros > 0
         && !call.args.iter().any(|arg| is_number(&arg.expr) || is_accumulator(&arg.expr));
     if grows {
-        return Err(CompileError::new(
-            "inside a macro, `+` needs a number on one side, e.g. double(i.price) + double(i.fee)",
-        ));
+        return Err("inside a macro, `+` needs a number on one side, e.g. double(i.price) + double(i.fee)".into());
     }
     Ok(())
-}
-
-fn is_accumulator(expr: &Expr) -> bool {
-    matches!(expr, Expr::Ident(name) if name.starts_with('@'))
-}
-
-fn is_number(expr: &Expr) -> bool {
-    match expr {
-        Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => true,
-        Expr::Call(call) => {
-            matches!(call.func_name.as_str(), "_-_" | "_*_" | "_/_" | "_%_" | "-_" | "size" | "int" | "uint" | "double")
-        }
-        _ => false,
-    }
-}
-
-/// The length of the longest list, object or text in `value`. Depth is bounded by the JSON parser's own limit.
-fn longest_list(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(longest_list).max().unwrap_or(0).max(items.len()),
-        Value::Object(map) => map.values().map(longest_list).max().unwrap_or(0).max(map.len()),
-        _ => 0,
-    }
 }

@@ -1,19 +1,32 @@
 //! CEL expressions and `${ … }` templates, bounded in size, depth and cost.
 //!
 //! Invariant: an expression that compiled can be evaluated against any JSON without panic, stack
-//! overflow or hang. `guard` holds the bounds; nothing reaches the interpreter around it.
+//! overflow or hang, in bounded memory. `guard` bounds the tree, `rewrite` puts a `meter` into it that bounds
+//! what evaluating it costs; nothing reaches the interpreter around them.
 
+mod equality;
+mod failure;
 mod guard;
+mod json;
+mod meter;
+mod regex;
+mod rewrite;
+mod runtime;
+mod scope;
+mod syntax;
 mod template;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use cel::Context;
+use cel::common::ast::{Expr, IdedExpr, SourceInfo};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use scope::Scope;
 pub use template::Template;
 
 /// The most bytes an expression's text may have.
@@ -23,10 +36,16 @@ pub const MAX_RESULT_BYTES: usize = 256 * 1024;
 
 /// A checked CEL expression.
 #[derive(Clone)]
-pub struct Expression {
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
     source: String,
-    program: Arc<cel::Program>,
+    /// The tree that is evaluated.
+    program: IdedExpr,
+    needs: rewrite::Needs,
     facts: guard::Facts,
+    /// The names of `a.b.c`, where the expression is no more than that.
+    path: Option<Vec<String>>,
 }
 
 /// Why an expression was refused.
@@ -43,6 +62,10 @@ impl CompileError {
     fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), column: None }
     }
+
+    fn at(column: Option<usize>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), column }
+    }
 }
 
 /// Why an expression gave no value.
@@ -53,29 +76,6 @@ pub struct EvalError {
     pub expression: String,
     /// What went wrong.
     pub message: String,
-}
-
-/// The variables that an expression sees.
-#[derive(Clone, Debug, Default)]
-pub struct Scope(BTreeMap<&'static str, Arc<Value>>);
-
-impl Scope {
-    /// An empty scope.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// This scope with one more variable.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<Arc<Value>>) -> Self {
-        self.0.insert(name, value.into());
-        self
-    }
-
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).map(Arc::as_ref)
-    }
 }
 
 impl Expression {
@@ -90,47 +90,82 @@ impl Expression {
             let message = format!("the expression has {} bytes; at most {MAX_SOURCE_BYTES} are allowed", source.len());
             return Err(CompileError::new(message));
         }
-        let program = cel::Program::compile(source).map_err(|errors| parse_error(&errors))?;
-        let facts = guard::inspect(&program)?;
-        Ok(Self { source: source.to_owned(), program: Arc::new(program), facts })
+        let (tree, places) = syntax::parse(source)?;
+        let facts = guard::inspect(&tree, &|node| column(source, &places, node))?;
+        let mut program = tree.clone();
+        let needs = rewrite::rewrite(&mut program, &|node| column(source, &places, node))?;
+        let path = path_of(&tree);
+        Ok(Self(Arc::new(Compiled { source: source.to_owned(), program, needs, facts, path })))
     }
 
     /// The text it was compiled from.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// The variables it reads, those that its own macros bind left out.
     pub fn variables(&self) -> &BTreeSet<String> {
-        &self.facts.variables
+        &self.0.facts.variables
     }
 
-    /// The tasks it reads: every `X` of `tasks.X`.
+    /// The tasks it reads: every `X` of `tasks.X`, `tasks['X']` and `tasks.?X`.
     pub fn task_references(&self) -> &BTreeSet<String> {
-        &self.facts.tasks
+        &self.0.facts.tasks
     }
 
-    /// The functions it calls, operators left out.
+    /// The context sources it reads: every `X` of `context.X`, `context['X']` and `context.?X`.
+    pub fn context_references(&self) -> &BTreeSet<String> {
+        &self.0.facts.contexts
+    }
+
+    /// Those of `tasks` and `context` that it reads otherwise than by a name, as in `tasks[event.data.x]`
+    /// or `context.map(k, k)`, so that the references above don't tell all it reads.
+    pub fn nameless_references(&self) -> &BTreeSet<String> {
+        &self.0.facts.nameless
+    }
+
+    /// The secrets it reads: every `X` of `secret("X")`.
+    pub fn secrets(&self) -> &BTreeSet<String> {
+        &self.0.facts.secrets
+    }
+
+    /// The functions it calls, operators and macros left out.
     pub fn functions(&self) -> &BTreeSet<String> {
-        &self.facts.functions
+        &self.0.facts.functions
     }
 
     /// The expression's value. Fails where CEL does (a missing field, a wrong type), and over the bounds.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvalError> {
-        self.facts.check_cost(scope).map_err(|message| self.error(message))?;
-        let mut context = cel::Context::default();
-        for name in &self.facts.variables {
-            if let Some(value) = scope.get(name) {
-                context.add_variable_from_value(name.as_str(), value::from_json(value));
-            }
+        if let Some(value) = self.0.path.as_deref().and_then(|path| look_up(path, scope)) {
+            return value::bounded(value).map_err(|message| self.error(message));
         }
-        let result = self.program.execute(&context).map_err(|error| self.error(clip(&error.to_string())))?;
-        let result = value::to_json(&result).map_err(|message| self.error(message))?;
-        match result.to_string().len() {
-            bytes if bytes > MAX_RESULT_BYTES => {
-                Err(self.error(format!("the result has {bytes} bytes; at most {MAX_RESULT_BYTES} are allowed")))
-            }
-            _ => Ok(result),
+        for secret in self.secrets() {
+            scope.secret(secret).map_err(|message| self.error(message))?;
+        }
+        let meter = self.0.needs.meter.then(meter::Meter::default);
+        let result = self.interpret(scope, meter.clone());
+        // What it costs too much to know, nothing else about it matters.
+        match meter.and_then(|meter| meter.exceeded()) {
+            Some(message) => Err(self.error(message)),
+            None => result.map_err(|message| self.error(self.conceal(message))),
+        }
+    }
+
+    fn interpret(&self, scope: &Scope, meter: Option<meter::Meter>) -> Result<Value, String> {
+        let names = scope::Names { scope, patterns: &self.0.needs.patterns, meter, sheet: value::Sheet::default() };
+        let mut context = Context::with_env(Arc::clone(&runtime::ENV));
+        context.set_variable_resolver(&names);
+        let outcome = context.resolve(&self.0.program).map_err(|error| failure::describe(&error));
+        drop(context);
+        outcome.and_then(|_| names.sheet.read())
+    }
+
+    /// Why it failed, unless that could tell a secret.
+    fn conceal(&self, message: String) -> String {
+        if self.secrets().is_empty() {
+            message
+        } else {
+            "it failed; why is not told, since it reads a secret".to_owned()
         }
     }
 
@@ -139,28 +174,54 @@ impl Expression {
         match self.evaluate(scope)? {
             Value::Bool(truth) => Ok(truth),
             other => {
-                Err(self.error(format!("gave {}, and a condition must give true or false", clip(&other.to_string()))))
+                let message = format!("gave {}, and a condition must give true or false", clip(&other.to_string()));
+                Err(self.error(self.conceal(message)))
             }
         }
     }
 
     fn error(&self, message: impl Into<String>) -> EvalError {
-        EvalError { expression: self.source.clone(), message: message.into() }
+        EvalError { expression: self.0.source.clone(), message: message.into() }
     }
 }
 
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Expression").field(&self.source).finish()
+        f.debug_tuple("Expression").field(&self.0.source).finish()
     }
 }
 
-fn parse_error(errors: &cel::ParseErrors) -> CompileError {
-    let Some(first) = errors.errors.first() else {
-        return CompileError::new("not a CEL expression");
-    };
-    let column = usize::try_from(first.pos.1).ok().filter(|column| *column > 0);
-    CompileError { message: format!("not a CEL expression: {}", clip(&first.msg)), column }
+/// Where a part of the tree stands, in characters from 1.
+fn column(source: &str, places: &SourceInfo, node: &IdedExpr) -> Option<usize> {
+    let (start, _) = places.offset_for(node.id)?;
+    let before = source.get(..usize::try_from(start).ok()?)?;
+    Some(before.chars().count() + 1)
+}
+
+/// The names of an expression that is no more than `a.b.c`.
+fn path_of(tree: &IdedExpr) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    let mut node = tree;
+    loop {
+        match &node.expr {
+            Expr::Select(select) if !select.test => {
+                path.push(select.field.clone());
+                node = &select.operand;
+            }
+            Expr::Ident(name) => {
+                path.push(name.clone());
+                path.reverse();
+                return Some(path);
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// What a path leads to, if it does.
+fn look_up<'s>(path: &[String], scope: &'s Scope) -> Option<&'s Value> {
+    let (variable, fields) = path.split_first()?;
+    fields.iter().try_fold(scope.get(variable)?, |value, field| value.as_object()?.get(field))
 }
 
 /// At most 200 characters of a text that may hold a user's data.
@@ -206,7 +267,7 @@ mod tests {
     #[test]
     fn errors_name_what_is_wrong() {
         check("", Err("is empty"));
-        check("event.data.", Err("not a CEL expression"));
+        check("event.data.", Err("ends after `.`"));
         check("event.data.nothing == 1", Err("nothing"));
         check("event.data.total + 'x'", Err(""));
         check(&format!("'{}'", "x".repeat(2000)), Err("at most 1024"));

@@ -14,7 +14,8 @@ pub struct Template(Part);
 #[derive(Clone, Debug)]
 enum Part {
     Constant(Value),
-    Whole(Expression),
+    /// An expression, and the number of characters before it.
+    Whole(Expression, usize),
     Text(Vec<Piece>),
     List(Vec<Part>),
     Object(BTreeMap<String, Part>),
@@ -23,7 +24,8 @@ enum Part {
 #[derive(Clone, Debug)]
 enum Piece {
     Literal(String),
-    Expression(Expression),
+    /// An expression, and the number of characters before it.
+    Expression(Expression, usize),
 }
 
 impl Template {
@@ -44,6 +46,21 @@ impl Template {
         self.collect(Expression::task_references)
     }
 
+    /// The context sources that its expressions read.
+    pub fn context_references(&self) -> BTreeSet<String> {
+        self.collect(Expression::context_references)
+    }
+
+    /// Those of `tasks` and `context` that its expressions read otherwise than by a name.
+    pub fn nameless_references(&self) -> BTreeSet<String> {
+        self.collect(Expression::nameless_references)
+    }
+
+    /// The secrets that its expressions read.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        self.collect(Expression::secrets)
+    }
+
     /// The functions that its expressions call.
     pub fn functions(&self) -> BTreeSet<String> {
         self.collect(Expression::functions)
@@ -52,7 +69,7 @@ impl Template {
     /// Whether there is no expression in it.
     pub fn is_constant(&self) -> bool {
         let mut constant = true;
-        self.0.each(&mut |_| constant = false);
+        self.0.each(&mut |_, _| constant = false);
         constant
     }
 
@@ -61,7 +78,7 @@ impl Template {
     pub fn has_fixed_host(&self) -> bool {
         let pieces = match &self.0 {
             Part::Text(pieces) => pieces.as_slice(),
-            Part::Whole(expression) => return is_trusted(expression),
+            Part::Whole(expression, _) => return is_trusted(expression),
             _ => return true,
         };
         for (at, piece) in pieces.iter().enumerate() {
@@ -73,8 +90,8 @@ impl Template {
                         return true;
                     }
                 }
-                Piece::Expression(expression) if !is_trusted(expression) => return false,
-                Piece::Expression(_) => {}
+                Piece::Expression(expression, _) if !is_trusted(expression) => return false,
+                Piece::Expression(..) => {}
             }
         }
         true
@@ -99,7 +116,7 @@ impl Template {
         for piece in pieces {
             match piece {
                 Piece::Literal(literal) => out.push_str(literal),
-                Piece::Expression(expression) => {
+                Piece::Expression(expression, _) => {
                     let value = text(&expression.evaluate(scope)?);
                     out.push_str(&if is_trusted(expression) { value } else { expression.encode(&value)? });
                 }
@@ -110,19 +127,19 @@ impl Template {
 
     fn collect(&self, of: impl Fn(&Expression) -> &BTreeSet<String>) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
-        self.0.each(&mut |expression| all.extend(of(expression).iter().cloned()));
+        self.0.each(&mut |expression, _| all.extend(of(expression).iter().cloned()));
         all
     }
 }
 
 impl Part {
-    fn each(&self, visit: &mut impl FnMut(&Expression)) {
+    fn each(&self, visit: &mut impl FnMut(&Expression, usize)) {
         match self {
             Part::Constant(_) => {}
-            Part::Whole(expression) => visit(expression),
+            Part::Whole(expression, before) => visit(expression, *before),
             Part::Text(pieces) => pieces.iter().for_each(|piece| {
-                if let Piece::Expression(expression) = piece {
-                    visit(expression);
+                if let Piece::Expression(expression, before) = piece {
+                    visit(expression, *before);
                 }
             }),
             Part::List(parts) => parts.iter().for_each(|part| part.each(visit)),
@@ -133,7 +150,7 @@ impl Part {
     fn render(&self, scope: &Scope) -> Result<Value, EvalError> {
         Ok(match self {
             Part::Constant(value) => value.clone(),
-            Part::Whole(expression) => expression.evaluate(scope)?,
+            Part::Whole(expression, _) => expression.evaluate(scope)?,
             Part::Text(pieces) => {
                 let pieces: Result<Vec<_>, _> = pieces.iter().map(|piece| piece.render(scope)).collect();
                 Value::from(pieces?.concat())
@@ -162,7 +179,7 @@ impl Piece {
     fn render(&self, scope: &Scope) -> Result<String, EvalError> {
         match self {
             Piece::Literal(literal) => Ok(literal.clone()),
-            Piece::Expression(expression) => Ok(text(&expression.evaluate(scope)?)),
+            Piece::Expression(expression, _) => Ok(text(&expression.evaluate(scope)?)),
         }
     }
 }
@@ -192,7 +209,7 @@ fn compile_text(source: &str) -> Result<Part, CompileError> {
     match pieces.as_mut_slice() {
         [] => Ok(Part::Constant(Value::from(""))),
         [Piece::Literal(literal)] => Ok(Part::Constant(Value::from(std::mem::take(literal)))),
-        [Piece::Expression(expression)] => Ok(Part::Whole(expression.clone())),
+        [Piece::Expression(expression, before)] => Ok(Part::Whole(expression.clone(), *before)),
         _ => Ok(Part::Text(pieces)),
     }
 }
@@ -217,7 +234,8 @@ fn split(source: &str) -> Result<Vec<Piece>, CompileError> {
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal)));
             }
-            pieces.push(Piece::Expression(compile_at(&after[..end], source, start)?));
+            let (expression, before) = compile_at(&after[..end], source, start)?;
+            pieces.push(Piece::Expression(expression, before));
             rest = &after[end + 1..];
         } else {
             literal.push('$');
@@ -231,12 +249,14 @@ fn split(source: &str) -> Result<Vec<Piece>, CompileError> {
     Ok(pieces)
 }
 
-/// Compiles the expression that starts at byte `start` of `source`; columns count in `source`.
-fn compile_at(expression: &str, source: &str, start: usize) -> Result<Expression, CompileError> {
+/// Compiles the expression that starts at byte `start` of `source`, and tells the characters before it;
+/// columns count in `source`.
+fn compile_at(expression: &str, source: &str, start: usize) -> Result<(Expression, usize), CompileError> {
     let trimmed = expression.trim_start();
     let before = source[..start].chars().count() + expression[..expression.len() - trimmed.len()].chars().count();
-    Expression::compile(trimmed.trim_end())
-        .map_err(|error| CompileError { column: Some(before + error.column.unwrap_or(1)), message: error.message })
+    let expression = Expression::compile(trimmed.trim_end())
+        .map_err(|error| CompileError { column: Some(before + error.column.unwrap_or(1)), message: error.message })?;
+    Ok((expression, before))
 }
 
 /// Where the `}` stands that ends an expression: outside of its own braces and text literals.
