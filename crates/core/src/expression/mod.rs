@@ -15,6 +15,7 @@ mod runtime;
 mod scope;
 mod syntax;
 mod template;
+pub mod types;
 mod value;
 
 use std::collections::BTreeSet;
@@ -40,6 +41,10 @@ pub struct Expression(Arc<Compiled>);
 
 struct Compiled {
     source: String,
+    /// The tree as it was written.
+    tree: IdedExpr,
+    /// Where each part of the tree stands in the source.
+    places: SourceInfo,
     /// The tree that is evaluated.
     program: IdedExpr,
     needs: rewrite::Needs,
@@ -95,7 +100,7 @@ impl Expression {
         let mut program = tree.clone();
         let needs = rewrite::rewrite(&mut program, &|node| column(source, &places, node))?;
         let path = path_of(&tree);
-        Ok(Self(Arc::new(Compiled { source: source.to_owned(), program, needs, facts, path })))
+        Ok(Self(Arc::new(Compiled { source: source.to_owned(), tree, places, program, needs, facts, path })))
     }
 
     /// The text it was compiled from.
@@ -132,6 +137,12 @@ impl Expression {
     /// The functions it calls, operators and macros left out.
     pub fn functions(&self) -> &BTreeSet<String> {
         &self.0.facts.functions
+    }
+
+    /// What type of value it gives, where `env` says of which types its variables are. Fails with what can
+    /// never be evaluated, and where; what may be right, as all that an event's data decides, is no error.
+    pub fn check_types(&self, env: &types::TypeEnv) -> Result<types::Type, Vec<CompileError>> {
+        types::infer(&self.0.tree, env, &|node| column(&self.0.source, &self.0.places, node))
     }
 
     /// The expression's value. Fails where CEL does (a missing field, a wrong type), and over the bounds.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::types::{Type, TypeEnv};
 use super::{CompileError, EvalError, Expression, Scope};
 
 /// A JSON value whose strings may hold CEL in `${ … }`. A string that is exactly one `${ … }` keeps the
@@ -59,6 +60,26 @@ impl Template {
     /// The secrets that its expressions read.
     pub fn secrets(&self) -> BTreeSet<String> {
         self.collect(Expression::secrets)
+    }
+
+    /// What can never be evaluated; see [`Expression::check_types`].
+    pub fn check_types(&self, env: &TypeEnv) -> Vec<CompileError> {
+        let mut errors = Vec::new();
+        self.0.each(&mut |expression, before| {
+            for error in expression.check_types(env).err().into_iter().flatten() {
+                let column = error.column.map(|column| before + column);
+                errors.push(CompileError { column, ..error });
+            }
+        });
+        errors
+    }
+
+    /// The type that it gives where it is exactly one expression.
+    pub fn type_of(&self, env: &TypeEnv) -> Option<Type> {
+        match &self.0 {
+            Part::Whole(expression, _) => expression.check_types(env).ok(),
+            _ => None,
+        }
     }
 
     /// The functions that its expressions call.
