@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
 mod documents;
+mod expressions;
 mod hostile;
 mod values;
