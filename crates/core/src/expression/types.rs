@@ -51,7 +51,7 @@ pub enum Type {
 /// Known fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    fields: BTreeMap<&'static str, Type>,
+    fields: BTreeMap<String, Type>,
     /// Whether other fields may be there.
     open: bool,
 }
@@ -80,13 +80,13 @@ impl TypeEnv {
 
 impl Type {
     /// An object with exactly these fields.
-    pub fn closed(fields: impl IntoIterator<Item = (&'static str, Type)>) -> Self {
-        Type::Object(Object { fields: fields.into_iter().collect(), open: false })
+    pub fn closed<N: Into<String>>(fields: impl IntoIterator<Item = (N, Type)>) -> Self {
+        Type::Object(Object { fields: named(fields), open: false })
     }
 
     /// An object with these fields and maybe others.
-    pub fn open(fields: impl IntoIterator<Item = (&'static str, Type)>) -> Self {
-        Type::Object(Object { fields: fields.into_iter().collect(), open: true })
+    pub fn open<N: Into<String>>(fields: impl IntoIterator<Item = (N, Type)>) -> Self {
+        Type::Object(Object { fields: named(fields), open: true })
     }
 
     /// A CloudEvent: the attributes of its specification 1.0, `data`, and any extensions.
@@ -101,7 +101,8 @@ impl Type {
             ("id", Type::String),
             ("activity", Type::String),
             ("revision", Type::Int),
-            ("scheduledFor", Type::String),
+            // The time, or null if no schedule started the run.
+            ("scheduledFor", Type::Dyn),
         ])
     }
 
@@ -120,6 +121,22 @@ impl Type {
         match self {
             Type::Dyn | Type::Bool => Ok(()),
             other => Err(format!("gives {other}, and a condition must give true or false")),
+        }
+    }
+
+    /// Fails with a sentence if a value of this type can't be a text.
+    pub fn check_text(&self) -> Result<(), String> {
+        match self {
+            Type::Dyn | Type::String => Ok(()),
+            other => Err(format!("gives {other}, and a text is needed")),
+        }
+    }
+
+    /// Fails with a sentence if a value of this type can't be a whole number.
+    pub fn check_whole(&self) -> Result<(), String> {
+        match self {
+            Type::Dyn | Type::Int | Type::Uint => Ok(()),
+            other => Err(format!("gives {other}, and a whole number is needed")),
         }
     }
 
@@ -178,6 +195,10 @@ impl fmt::Display for Type {
             Type::Map(_) | Type::Object(_) => "a map",
         })
     }
+}
+
+fn named<N: Into<String>>(fields: impl IntoIterator<Item = (N, Type)>) -> BTreeMap<String, Type> {
+    fields.into_iter().map(|(name, field)| (name.into(), field)).collect()
 }
 
 /// The type that a tree gives. Fails with all that can't be.

@@ -1,7 +1,8 @@
 //! `spec.flow`.
 
 use super::decoder::{Cursor, Decoder, Fields};
-use super::scope::{self, Scope};
+use super::expressions;
+use super::scope::Scope;
 use crate::activity::format::{BATCH, DEBOUNCE, FLOW, RATE};
 use crate::activity::{Batch, Debounce, Flow, Rate, Singleton};
 
@@ -19,13 +20,13 @@ pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, spec: &Fields<'_>) -> Opt
     check(d, &fields, spec);
     let scope = Scope::admitted();
     Some(Flow {
-        key: fields.get("key").and_then(|at| scope::expression(d, &at, &scope)),
+        key: fields.get("key").and_then(|at| expressions::any(d, &at, &scope)),
         concurrency: d.whole(&fields, "concurrency"),
         throttle: fields.get("throttle").and_then(|at| rate(d, &at)),
         rate_limit: fields.get("rateLimit").and_then(|at| rate(d, &at)),
         debounce: fields.get("debounce").and_then(|at| debounce(d, &at)),
         batch: fields.get("batch").and_then(|at| batch(d, &at)),
-        priority: fields.get("priority").and_then(|at| scope::whole(d, &at, &scope)),
+        priority: fields.get("priority").and_then(|at| expressions::whole(d, &at, &scope)),
         singleton: d.word(&fields, "singleton").map(|word| match word {
             "cancel_running" => Singleton::CancelRunning,
             _ => Singleton::Skip,

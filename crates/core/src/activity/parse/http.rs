@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::decoder::{Cursor, Decoder, Fields};
-use super::scope::{Scope, template, text_template};
+use super::expressions::{template, text_template};
+use super::scope::Scope;
 use crate::expression::Template;
 
 /// Headers that we or the connection set.

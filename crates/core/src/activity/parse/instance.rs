@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::decoder::{Cursor, Decoder, Fields};
+use super::expressions;
 use super::grammar;
 use super::graph::Graph;
-use super::scope::{self, Scope, Surroundings};
+use super::scope::{Scope, Surroundings};
 use crate::activity::format::{INSTANCE, SET};
 use crate::activity::{Instance, SetState};
 
@@ -19,11 +20,11 @@ pub(super) fn decode(
     d.not_executed(at, "`instance`");
     let fields = d.map(at, &INSTANCE)?;
     check_triggers(d, spec);
-    let key = fields.get("key").and_then(|at| scope::text(d, &at, &Scope::admitted()));
+    let key = fields.get("key").and_then(|at| expressions::text(d, &at, &Scope::admitted()));
     let state = state(d, &fields);
     let set = d.list(&fields, "set").iter().filter_map(|at| set(d, at, surroundings)).collect();
     let whole = Scope::whole(surroundings, graph);
-    let complete_when = fields.get("completeWhen").and_then(|at| scope::condition(d, &at, &whole));
+    let complete_when = fields.get("completeWhen").and_then(|at| expressions::condition(d, &at, &whole));
     let expire_after = d.duration(&fields, "expireAfter");
     Some(Instance { key: key?, state, set, complete_when, expire_after })
 }
@@ -55,7 +56,7 @@ fn state(d: &mut Decoder, fields: &Fields<'_>) -> BTreeMap<String, serde_json::V
 fn set(d: &mut Decoder, at: &Cursor<'_>, surroundings: &Surroundings) -> Option<SetState> {
     let fields = d.map(at, &SET)?;
     let scope = Scope::fold(surroundings);
-    let when = fields.get("when").and_then(|at| scope::condition(d, &at, &scope));
+    let when = fields.get("when").and_then(|at| expressions::condition(d, &at, &scope));
     let free = fields.free();
     if free.is_empty() {
         d.problem(at, "nothing is set; write a name of `state` with its new value, as in {when: …, paid: true}");
@@ -66,7 +67,7 @@ fn set(d: &mut Decoder, at: &Cursor<'_>, surroundings: &Surroundings) -> Option<
             let known = surroundings.state_names();
             d.problem_at_key(&at, format!("`state` has no `{name}`; {}", grammar::suggest(name, &known)));
         }
-        if let Some(value) = scope::template(d, &at, &scope) {
+        if let Some(value) = expressions::template(d, &at, &scope) {
             values.insert(name.to_owned(), value);
         }
     }

@@ -5,6 +5,7 @@ mod context;
 mod cron;
 mod decoder;
 mod event_type;
+mod expressions;
 mod flow;
 mod grammar;
 mod graph;

@@ -1,30 +1,14 @@
-//! Expressions and templates, with the variables they may see where they stand.
+//! What an expression may see where it stands.
 
 use std::collections::BTreeSet;
 
-use super::decoder::{Cursor, Decoder, Fields};
+use super::decoder::Fields;
 use super::grammar;
 use super::graph::Graph;
-use crate::document::{Node, NodeValue, Pos};
-use crate::expression::{CompileError, Expression, Template};
+use crate::document::Node;
+use crate::expression::types::{Type, TypeEnv, function_names};
+use crate::expression::{Expression, Template};
 
-/// Functions of the expression language; operators and macros are not among them.
-const FUNCTIONS: &[&str] = &[
-    "bool",
-    "bytes",
-    "contains",
-    "double",
-    "dyn",
-    "endsWith",
-    "int",
-    "matches",
-    "secret",
-    "size",
-    "startsWith",
-    "string",
-    "type",
-    "uint",
-];
 /// Names of types, as in `type(event.data.total) == int`.
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 /// Every variable there is.
@@ -146,20 +130,34 @@ impl<'a> Scope<'a> {
         self
     }
 
-    fn check(&self, uses: &Uses) -> Vec<String> {
+    /// All that the expression reads and can't see, or that may not have ended.
+    pub(super) fn check(&self, uses: &Uses) -> Vec<String> {
         let in_scope = |name: &str| self.variables.contains(&name) || TYPES.contains(&name);
         let variables = uses.variables.iter().filter(|name| !in_scope(name)).map(|name| self.refuse_variable(name));
+        let known = function_names();
+        let functions = uses.functions.iter().filter(|name| !known.contains(&name.as_str()));
         let functions =
-            uses.functions.iter().filter(|name| !FUNCTIONS.contains(&name.as_str())).map(|name| refuse_function(name));
+            functions.map(|name| format!("unknown function `{name}()`; {}", grammar::suggest(name, &known)));
         let secret = (uses.functions.contains("secret") && !self.secrets)
             .then(|| "`secret()` is in scope only in `with`, `undo` and `context`".to_owned());
         let tasks = uses.tasks.iter().filter_map(|name| self.check_task(name));
-        // Without a name to check, nothing says that the task has ended.
-        let nameless = (matches!(self.tasks, Tasks::NeededBy(..))
-            && uses.tasks.is_empty()
-            && uses.variables.contains("tasks"))
-        .then(|| "`tasks` stands without the id of a task; write `tasks.ID`, as in tasks.score.output".to_owned());
-        variables.chain(functions).chain(secret).chain(tasks).chain(nameless).collect()
+        let contexts = uses.contexts.iter().filter_map(|name| self.check_context(name));
+        let nameless = uses.nameless.iter().filter_map(|name| self.check_nameless(name));
+        variables.chain(functions).chain(secret).chain(tasks).chain(contexts).chain(nameless).collect()
+    }
+
+    /// The types of what is in scope.
+    pub(super) fn types(&self) -> TypeEnv {
+        let env = TypeEnv::new()
+            .with("event", Type::event())
+            .with("events", Type::List(Box::new(Type::event())))
+            .with("run", Type::run())
+            .with("tasks", Type::tasks())
+            .with("index", Type::Int);
+        match self.surroundings.and_then(|surroundings| surroundings.state.as_ref()) {
+            Some(state) => env.with("state", Type::closed(state.iter().map(|name| (name.clone(), Type::Dyn)))),
+            None => env,
+        }
     }
 
     fn refuse_variable(&self, name: &str) -> String {
@@ -178,6 +176,22 @@ impl<'a> Scope<'a> {
             name => return format!("unknown variable `{name}`; {}", grammar::suggest(name, &self.variables)),
         };
         format!("`{name}` is in scope {where_}; in scope here: {here}")
+    }
+
+    /// Where there are context sources, a name that none of them has is a mistake.
+    fn check_context(&self, name: &str) -> Option<String> {
+        let contexts = &self.surroundings.filter(|_| self.variables.contains(&"context"))?.contexts;
+        let known: Vec<&str> = contexts.iter().map(String::as_str).collect();
+        let hint =
+            if known.is_empty() { "the activity has no `context`".into() } else { grammar::suggest(name, &known) };
+        (!contexts.contains(name)).then(|| format!("`context` has no `{name}`; {hint}"))
+    }
+
+    /// Without a name to check, nothing says that the task has ended, or that there is such a context source.
+    fn check_nameless(&self, name: &str) -> Option<String> {
+        let needs = matches!(self.tasks, Tasks::NeededBy(..));
+        (name == "tasks" && needs)
+            .then(|| "`tasks` stands without the id of a task; write `tasks.ID`, as in tasks.score.output".to_owned())
     }
 
     fn check_task(&self, name: &str) -> Option<String> {
@@ -199,104 +213,38 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn refuse_function(name: &str) -> String {
-    format!("unknown function `{name}()`; {}", grammar::suggest(name, FUNCTIONS))
-}
-
 /// What an expression or a template reads.
-struct Uses {
+pub(super) struct Uses {
     variables: BTreeSet<String>,
     tasks: BTreeSet<String>,
+    contexts: BTreeSet<String>,
+    nameless: BTreeSet<String>,
     functions: BTreeSet<String>,
 }
 
-/// A CEL expression.
-pub(super) fn expression(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Expression> {
-    let source = d.text(at)?;
-    if source.trim_start().starts_with("${") {
-        d.problem(at, "this is an expression as a whole; write it without `${ }`");
-        return None;
-    }
-    match Expression::compile(source) {
-        Ok(expression) => {
-            let uses = Uses {
-                variables: expression.variables().clone(),
-                tasks: expression.task_references().clone(),
-                functions: expression.functions().clone(),
-            };
-            report(d, at, scope, &uses);
-            Some(expression)
-        }
-        Err(error) => {
-            refuse(d, at, &error);
-            None
+impl Uses {
+    pub(super) fn of_expression(expression: &Expression) -> Self {
+        Self {
+            variables: expression.variables().clone(),
+            tasks: expression.task_references().clone(),
+            contexts: expression.context_references().clone(),
+            nameless: expression.nameless_references().clone(),
+            functions: expression.functions().clone(),
         }
     }
-}
 
-/// A condition.
-pub(super) fn condition(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Expression> {
-    expression(d, at, scope)
-}
-
-/// An expression that gives a list.
-pub(super) fn list(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Expression> {
-    expression(d, at, scope)
-}
-
-/// An expression that gives a text.
-pub(super) fn text(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Expression> {
-    expression(d, at, scope)
-}
-
-/// An expression that gives a whole number.
-pub(super) fn whole(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Expression> {
-    expression(d, at, scope)
-}
-
-/// The items of a list, each a template that gives a text.
-pub(super) fn text_templates(d: &mut Decoder, fields: &Fields<'_>, name: &str, scope: &Scope<'_>) -> Vec<Template> {
-    let items = d.list(fields, name);
-    items.iter().filter_map(|at| text_template(d, at, scope)).collect()
-}
-
-/// A value whose texts may hold `${ … }`.
-pub(super) fn template(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Template> {
-    if at.node.value == NodeValue::Invalid {
-        return None;
-    }
-    for (at, text) in at.texts().into_iter().filter(|(_, text)| text.contains("${")) {
-        match Template::compile(&text.into()) {
-            Ok(part) => report(
-                d,
-                &at,
-                scope,
-                &Uses { variables: part.variables(), tasks: part.task_references(), functions: part.functions() },
-            ),
-            Err(errors) => errors.iter().for_each(|(_, error)| refuse(d, &at, error)),
+    pub(super) fn of_template(template: &Template) -> Self {
+        Self {
+            variables: template.variables(),
+            tasks: template.task_references(),
+            contexts: template.context_references(),
+            nameless: template.nameless_references(),
+            functions: template.functions(),
         }
     }
-    Template::compile(&at.node.to_value()).ok()
-}
 
-/// A template that gives a text.
-pub(super) fn text_template(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Template> {
-    d.text(at)?;
-    template(d, at, scope)
-}
-
-fn report(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>, uses: &Uses) {
-    if uses.functions.contains("secret") {
-        d.not_executed(at, "`secret()`");
+    /// Whether a secret is among it.
+    pub(super) fn secret(&self) -> bool {
+        self.functions.contains("secret")
     }
-    for message in scope.check(uses) {
-        d.problem(at, message);
-    }
-}
-
-/// Reports an error at the character it names, where the text stands in the file as it is.
-fn refuse(d: &mut Decoder, at: &Cursor<'_>, error: &CompileError) {
-    let exact =
-        at.node.text_start.zip(error.column).map(|(start, column)| Pos { column: start.column + column - 1, ..start });
-    d.report.add(exact.unwrap_or(at.pos), &at.path, error.message.clone());
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::decoder::{Cursor, Decoder};
-use super::scope::{Scope, template};
+use super::expressions::template;
+use super::scope::Scope;
 use crate::activity::Lookup;
 use crate::activity::format::CONTEXT_SQL;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::decoder::{Cursor, Decoder, Fields};
+use super::expressions;
 use super::graph::{self, Graph, Links};
-use super::scope::{self, Scope, Surroundings};
+use super::scope::{Scope, Surroundings};
 use super::{grammar, work};
 use crate::activity::format::{ESCALATE, ON_TIMEOUT, RETRY, TASK, UNDO};
 use crate::activity::{Each, OnTimeout, Retry, Task, Undo};
@@ -32,8 +33,8 @@ fn task(
     let id = links.id.map(|(id, _)| id);
     let rule = Scope::rule(surroundings, id.as_deref(), graph);
     let with = rule.clone().for_work(fields.has("forEach"));
-    let when = fields.get("when").and_then(|at| scope::condition(d, &at, &rule));
-    let for_each = fields.get("forEach").and_then(|at| scope::list(d, &at, &rule));
+    let when = fields.get("when").and_then(|at| expressions::condition(d, &at, &rule));
+    let for_each = fields.get("forEach").and_then(|at| expressions::list(d, &at, &rule));
     let work = work::decode(d, fields, &with);
     let retry = fields.get("retry").map(|at| retry(d, &at)).unwrap_or_default();
     let (timeout, deadline) = limits(d, fields);
@@ -91,13 +92,13 @@ fn on_timeout(d: &mut Decoder, at: &Cursor<'_>, task: &Fields<'_>, scope: &Scope
         return d.one_of_words(at, &["fail"]).map(|_| OnTimeout::Fail);
     }
     let fields = d.map(at, &ON_TIMEOUT)?;
-    let output = fields.get("output").and_then(|at| scope::template(d, &at, scope)).map(OnTimeout::Output);
+    let output = fields.get("output").and_then(|at| expressions::template(d, &at, scope)).map(OnTimeout::Output);
     let escalate = fields.get("escalate").and_then(|at| {
         if task.get("uses").is_some_and(|uses| uses.node.to_value() != "human") {
             d.problem_at_key(&at, "belongs to a task that uses human; others can only fail or give an output");
         }
         let fields = d.map(&at, &ESCALATE)?;
-        let assignees = scope::text_templates(d, &fields, "assignees", scope);
+        let assignees = expressions::text_templates(d, &fields, "assignees", scope);
         Some(OnTimeout::Escalate { assignees, deadline: d.duration(&fields, "deadline")? })
     });
     output.or(escalate)

@@ -1,7 +1,8 @@
 //! `spec.on`.
 
 use super::decoder::{Cursor, Decoder, Fields};
-use super::scope::{self, Scope};
+use super::expressions;
+use super::scope::Scope;
 use super::{grammar, schedule};
 use crate::activity::format::TRIGGER;
 use crate::activity::{EventTrigger, Trigger};
@@ -24,7 +25,7 @@ fn event_trigger(d: &mut Decoder, fields: &Fields<'_>, event: &Cursor<'_>, spec:
     let event_type = d.parsed(event, grammar::type_pattern);
     let source = fields.get("source").and_then(|at| d.constant(&at)).map(str::to_owned);
     let pattern = fields.get("match").and_then(|at| pattern(d, &at));
-    let when = fields.get("when").and_then(|at| scope::condition(d, &at, &Scope::trigger()));
+    let when = fields.get("when").and_then(|at| expressions::condition(d, &at, &Scope::trigger()));
     let (starts, cancels) = (d.flag(fields, "starts"), d.flag(fields, "cancels"));
     for at in ["starts", "cancels"].iter().filter_map(|name| fields.get(name)).filter(|_| !spec.has("instance")) {
         d.problem_at_key(&at, "belongs to a stateful activity, and `spec` has no `instance`");

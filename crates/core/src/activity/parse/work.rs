@@ -2,7 +2,8 @@
 
 use super::decoder::{Decoder, Fields};
 use super::event_type::schema_form;
-use super::scope::{self, Scope};
+use super::expressions;
+use super::scope::Scope;
 use super::{grammar, http};
 use crate::activity::Work;
 use crate::activity::format::{EMIT, HTTP, HUMAN, Object, WORKER};
@@ -34,7 +35,7 @@ fn http(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work>
     let method = d.word(fields, "method");
     let url = http::url(d, fields, scope);
     let headers = http::headers(d, fields, scope);
-    let body = fields.get("body").and_then(|at| scope::template(d, &at, scope));
+    let body = fields.get("body").and_then(|at| expressions::template(d, &at, scope));
     if let (Some(at), Some(method @ ("GET" | "HEAD"))) = (fields.get("body"), method) {
         d.problem_at_key(&at, format!("a {method} request has no body"));
     }
@@ -43,15 +44,15 @@ fn http(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work>
 
 fn emit(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
     let event_type = fields.get("type").and_then(|at| d.parsed(&at, grammar::own_event_type));
-    let subject = fields.get("subject").and_then(|at| scope::text_template(d, &at, scope));
-    let data = fields.get("data").and_then(|at| scope::template(d, &at, scope));
+    let subject = fields.get("subject").and_then(|at| expressions::text_template(d, &at, scope));
+    let data = fields.get("data").and_then(|at| expressions::template(d, &at, scope));
     Some(Work::Emit { event_type: event_type?, subject, data })
 }
 
 fn worker(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
     let task_queue = fields.get("taskQueue").and_then(|at| Some((d.constant(&at)?.to_owned(), at)));
     let activity = fields.get("activity").and_then(|at| d.constant(&at)).map(str::to_owned);
-    let input = fields.get("input").and_then(|at| scope::template(d, &at, scope));
+    let input = fields.get("input").and_then(|at| expressions::template(d, &at, scope));
     if let Some((_, at)) = task_queue.as_ref().filter(|(name, _)| name == TASK_QUEUE) {
         d.problem(at, format!("the task queue `{TASK_QUEUE}` is Spine's own; name the one your worker polls"));
     }
@@ -64,10 +65,10 @@ fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work
         if at.node.to_value().as_str().is_some_and(|text| text.trim().is_empty()) {
             d.problem(&at, "must not be empty: it is what people see in their list");
         }
-        scope::text_template(d, &at, scope)
+        expressions::text_template(d, &at, scope)
     });
-    let description = fields.get("description").and_then(|at| scope::text_template(d, &at, scope));
-    let assignees = scope::text_templates(d, fields, "assignees", scope);
+    let description = fields.get("description").and_then(|at| expressions::text_template(d, &at, scope));
+    let assignees = expressions::text_templates(d, fields, "assignees", scope);
     let form = fields.get("form").map(|at| {
         schema_form(d, &at);
         at.node.to_value()

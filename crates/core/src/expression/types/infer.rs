@@ -88,7 +88,7 @@ impl<'a> Inference<'a> {
             Some(known) => known.clone(),
             None if object.open => Type::Dyn,
             None => {
-                let names: Vec<_> = object.fields.keys().copied().collect();
+                let names: Vec<_> = object.fields.keys().map(String::as_str).collect();
                 let of = shown(operand);
                 let suggestion = suggest(field, &names, |name| format!("{of}.{name}"));
                 self.refuse(node, format!("there is no `{of}.{field}`; {suggestion}"))

@@ -138,7 +138,7 @@ fn what_can_never_be_right_is_refused_with_what_would_be() {
         ("tasks.x.outputs", 8, "did you mean `tasks.x.output`?"),
         ("tasks['x'].stat", 11, "there is no `….stat`"),
         ("run['idd']", 4, "did you mean `run.id`?"),
-        ("has(run.nothing)", 4, "there are activity, id, revision, scheduledFor"),
+        ("has(run.nothing)", 4, "there are `activity`, `id`, `revision` and `scheduledFor`"),
         ("event.type.length", 11, "a text has no fields"),
         ("[1].first", 4, "take an item first"),
         ("size(5)", 5, "size() can't take an int"),
