@@ -75,8 +75,22 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Check files without any server; exit code 2 if one is wrong
     Check(Check),
-    /// List activities or event types, or show one
+    /// Show what `apply` would change; exit code 1 if there is something
+    Diff(Diff),
+    /// List activities or event types
     Get(Get),
+    /// Show one activity or event type with its document
+    Show(Show),
+    /// List the revisions of an activity, and who changed it when
+    History(History),
+    /// Make an older revision of an activity current again
+    Rollback(Rollback),
+    /// Let activities start runs
+    Enable(Toggle),
+    /// Stop activities from starting runs; those in flight go on
+    Disable(Toggle),
+    /// Delete activities or event types; runs in flight go on
+    Delete(Delete),
     /// Publish an event to JetStream
     Publish(Publish),
     /// Look at runs
@@ -133,6 +147,72 @@ pub(crate) struct Apply {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Delete every activity and event type that the files do not hold
+    #[arg(long)]
+    pub(crate) prune: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Diff {
+    /// Files or folders; folders are read to the bottom for .yaml, .yml and .json
+    #[arg(short, long = "file", required = true, num_args = 1.., value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Show as well what `apply --prune` would delete
+    #[arg(long)]
+    pub(crate) prune: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Show {
+    /// The name of an activity, or a kind (`activity`, `event-type`) and a name
+    #[arg(num_args = 1..=2, required = true, value_name = "NAME")]
+    pub(crate) what: Vec<String>,
+    /// This revision instead of the current one
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct History {
+    /// The activity
+    pub(crate) name: String,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Rollback {
+    /// The activity
+    pub(crate) name: String,
+    /// The revision [default: the one that was current before the present one]
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u32>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Toggle {
+    /// The activities; all of them or none
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Delete {
+    /// `activity` or `event-type`
+    pub(crate) kind: String,
+    /// What is deleted; all of them or none
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Ask nobody
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -144,10 +224,9 @@ pub(crate) struct Check {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Get {
-    /// `activities` (if nothing is said) or `event-types`, to list them; a name after it, or the name of an
-    /// activity alone, shows that one with its document
-    #[arg(num_args = 0..=2, value_name = "KIND|NAME")]
-    pub(crate) what: Vec<String>,
+    /// `activities` or `event-types`
+    #[arg(default_value = "activities", value_name = "KIND")]
+    pub(crate) kind: String,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -99,7 +99,9 @@ pub(crate) async fn start(global: &Global, options: &Dev, shutdown: Shutdown) ->
         running.write_stack_file(&global.state)?;
     }
     if options.example {
-        apply::apply(&running.config, &example::documents()?, false).await.context("apply the example")?;
+        apply::apply(&running.config, &example::documents()?, spine_store::ApplyOptions::default())
+            .await
+            .context("apply the example")?;
     }
     running.ready().await?;
     Ok(running)

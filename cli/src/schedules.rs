@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use serde::Serialize;
+use serde_json::Value;
 use spine_core::activity::{self, Calendar, Document, Overlap, ScheduleSpec as Rule, ScheduleTrigger, Trigger};
 use spine_core::run::{RunInput, RunTrigger};
 use spine_core::{canonical, names};
@@ -61,17 +62,20 @@ pub(crate) async fn sync(client: &Client, store: &Store) -> anyhow::Result<Vec<S
 }
 
 async fn wanted(store: &Store) -> anyhow::Result<BTreeMap<String, Wanted>> {
+    let state = store.catalog_state().await?;
+    let hashes: Vec<String> = state.activities.iter().map(|entry| entry.hash.clone()).collect();
+    let documents: BTreeMap<String, Value> = store.documents(&hashes).await?.into_iter().collect();
     let mut all = BTreeMap::new();
-    for row in store.list_activities().await? {
-        let Some(current) = store.current_revision(&row.name).await? else { continue };
-        let name = format!("{} revision {}", row.name, current.revision);
-        for document in activity::parse(&name, &current.document.to_string())? {
+    for entry in state.activities {
+        let Some(document) = documents.get(&entry.hash) else { continue };
+        let name = format!("{} revision {}", entry.name, entry.revision);
+        for document in activity::parse(&name, &document.to_string())? {
             let Document::Activity(definition) = document else { continue };
             for (index, trigger) in definition.value.triggers.into_iter().enumerate() {
                 let Trigger::Schedule(trigger) = trigger else { continue };
-                let note = note(&trigger, current.enabled);
-                let wanted = Wanted { activity: row.name.clone(), index, enabled: current.enabled, trigger, note };
-                all.insert(names::schedule_id(&row.name, index), wanted);
+                let note = note(&trigger, entry.enabled);
+                let wanted = Wanted { activity: entry.name.clone(), index, enabled: entry.enabled, trigger, note };
+                all.insert(names::schedule_id(&entry.name, index), wanted);
             }
         }
     }
@@ -93,11 +97,7 @@ async fn existing(client: &Client) -> anyhow::Result<BTreeMap<String, String>> {
 /// Says what the schedule was made from; the input is not part of it, the worker reads that when it ticks.
 fn note(trigger: &ScheduleTrigger, enabled: bool) -> String {
     let rule = format!("{:?} {} {:?} {:?}", trigger.spec, trigger.timezone, trigger.jitter, trigger.overlap);
-    format!(
-        "spine {} {}",
-        if enabled { "enabled" } else { "disabled" },
-        canonical::hash(&serde_json::Value::from(rule))
-    )
+    format!("spine {} {}", if enabled { "enabled" } else { "disabled" }, canonical::hash(&Value::from(rule)))
 }
 
 async fn create(client: &Client, id: &str, wanted: &Wanted) -> anyhow::Result<()> {

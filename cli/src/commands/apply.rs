@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use serde::Serialize;
 use spine_core::activity::{Document, Trigger};
 use spine_runtime::config::Config;
-use spine_store::{Applied, Change, NewEventType, NewRevision};
+use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Store};
 
 use crate::args::{Apply, Global};
 use crate::commands::files;
+use crate::failure::invalid;
 use crate::schedules::{self, ScheduleChange};
 use crate::{connect, output};
 
@@ -20,8 +21,11 @@ pub(crate) struct Outcome {
 
 pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> {
     let documents = files::to_apply(&options.files)?;
+    if options.prune && documents.is_empty() {
+        return Err(invalid("the files hold no activity and no event type, so --prune would delete everything"));
+    }
     let config = connect::config(global)?;
-    let outcome = apply(&config, &documents, options.dry_run).await?;
+    let outcome = apply(&config, &documents, ApplyOptions { prune: options.prune, dry_run: options.dry_run }).await?;
     if options.dry_run {
         eprintln!("dry run: nothing was changed");
     }
@@ -29,41 +33,45 @@ pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> 
 }
 
 /// Writes the documents to the registry, then makes the schedules equal to it.
-pub(crate) async fn apply(config: &Config, documents: &[Document], dry_run: bool) -> anyhow::Result<Outcome> {
+pub(crate) async fn apply(config: &Config, documents: &[Document], options: ApplyOptions) -> anyhow::Result<Outcome> {
     let store = connect::store(config).await?;
+    let (activities, event_types) = wanted(documents);
+    let applied = store.apply(&activities, &event_types, &author(), options).await.context("write the registry")?;
+    match options.dry_run || !needs_schedules(&applied, documents) {
+        true => Ok(Outcome { applied, schedules: Vec::new() }),
+        false => scheduled(config, &store, applied).await,
+    }
+}
+
+/// Makes the schedules equal to the registry, after this was done to it.
+pub(crate) async fn scheduled(config: &Config, store: &Store, applied: Vec<Applied>) -> anyhow::Result<Outcome> {
+    let synced = match connect::temporal(config).await {
+        Ok(client) => schedules::sync(&client, store).await,
+        Err(error) => Err(error),
+    };
+    let schedules = synced
+        .context("the registry is written, but schedules are not: run `spine provision` when Temporal is back")?;
+    Ok(Outcome { applied, schedules })
+}
+
+/// What the documents make of the registry.
+pub(crate) fn wanted(documents: &[Document]) -> (Vec<NewRevision>, Vec<NewEventType>) {
     let (mut activities, mut event_types) = (Vec::new(), Vec::new());
     for document in documents {
+        let (name, hash) = (document.name().to_owned(), document.hash().to_owned());
+        let content = document.content().clone();
         match document {
-            Document::Activity(definition) => activities.push(NewRevision {
-                name: definition.value.name.clone(),
-                hash: definition.hash.clone(),
-                document: definition.content.clone(),
-            }),
-            Document::EventType(definition) => event_types.push(NewEventType {
-                name: definition.value.name.clone(),
-                hash: definition.hash.clone(),
-                document: definition.content.clone(),
-            }),
+            Document::Activity(_) => activities.push(NewRevision { name, hash, document: content }),
+            Document::EventType(_) => event_types.push(NewEventType { name, hash, document: content }),
             Document::ActivityTest(_) => {}
         }
     }
-    let applied = store.apply(&activities, &event_types, &author(), dry_run).await.context("write the registry")?;
-    let schedules = if dry_run || !needs_schedules(&applied, documents) {
-        Vec::new()
-    } else {
-        let client = connect::temporal(config).await;
-        let synced = match client {
-            Ok(client) => schedules::sync(&client, &store).await,
-            Err(error) => Err(error),
-        };
-        synced.context("the registry is written, but schedules are not: run `spine provision` when Temporal is back")?
-    };
-    Ok(Outcome { applied, schedules })
+    (activities, event_types)
 }
 
 /// Whether an activity changed; one that lost its schedule counts as well, so any change does.
 fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
-    let changed = applied.iter().any(|applied| applied.revision.is_some() && applied.change != Change::Unchanged);
+    let changed = applied.iter().any(|applied| applied.kind == Kind::Activity && applied.change != Change::Unchanged);
     let scheduled = documents.iter().any(|document| match document {
         Document::Activity(definition) => {
             definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)))
@@ -74,19 +82,28 @@ fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
 }
 
 /// Who applies: the login name.
-fn author() -> String {
+pub(crate) fn author() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
-fn people(outcome: &Outcome) -> String {
+/// What was done, as people read it.
+pub(crate) fn people(outcome: &Outcome) -> String {
     let applied = outcome.applied.iter().map(|applied| {
-        let revision = applied.revision.map(|revision| revision.to_string()).unwrap_or_default();
-        [applied.kind.as_str().to_owned(), applied.name.clone(), revision, applied.change.as_str().to_owned()]
+        [applied.kind.as_str().to_owned(), applied.name.clone(), revision(applied), applied.change.as_str().to_owned()]
     });
     let schedules = outcome
         .schedules
         .iter()
         .map(|change| ["schedule".to_owned(), change.schedule.clone(), String::new(), change.change.to_owned()]);
     output::table(&["kind", "name", "revision", "change"], applied.chain(schedules))
+}
+
+/// `3`, or `2 -> 3` where it changed.
+fn revision(applied: &Applied) -> String {
+    let text = |revision: Option<u32>| revision.map(|revision| revision.to_string()).unwrap_or_default();
+    match (applied.previous, applied.revision) {
+        (Some(previous), Some(revision)) if previous != revision => format!("{previous} -> {revision}"),
+        (previous, revision) => text(revision.or(previous)),
+    }
 }

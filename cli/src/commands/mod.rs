@@ -4,13 +4,17 @@ pub(crate) mod apply;
 mod check;
 mod config;
 mod demo;
+mod diff;
 mod explain;
 mod files;
 mod get;
+mod kind;
+mod manage;
 pub(crate) mod provision;
 mod publish;
 mod runs;
 mod serve;
+mod show;
 mod test;
 mod trace;
 
@@ -63,7 +67,14 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Relay => serve::run(&global, Service::Relay).await,
         Command::Provision => provision::run(&global).await,
         Command::Apply(options) => apply::run(&global, &options).await,
+        Command::Diff(options) => diff::run(&global, &options).await,
         Command::Get(options) => get::run(&global, &options).await,
+        Command::Show(options) => show::run(&global, &options).await,
+        Command::History(options) => show::history(&global, &options).await,
+        Command::Rollback(options) => manage::rollback(&global, &options).await,
+        Command::Enable(options) => manage::toggle(&global, &options, true).await,
+        Command::Disable(options) => manage::toggle(&global, &options, false).await,
+        Command::Delete(options) => manage::delete(&global, &options).await,
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,

@@ -8,4 +8,5 @@ mod dev;
 mod events;
 mod explain;
 mod faults;
+mod registry;
 mod world;

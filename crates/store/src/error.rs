@@ -2,6 +2,8 @@
 
 use sqlx::migrate::MigrateError;
 
+use crate::registry::Kind;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,6 +26,22 @@ pub enum StoreError {
         task: String,
         /// Which instance.
         index: u32,
+    },
+    /// The registry has no such thing.
+    #[error("find {} {name:?} in the registry", kind.as_str())]
+    Unknown {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// The activity has no such revision, or none that was current before.
+    #[error("find revision {} of {name:?}", revision.map_or("before the present one".to_owned(), |revision| revision.to_string()))]
+    NoRevision {
+        /// The activity.
+        name: String,
+        /// The revision that was asked for.
+        revision: Option<u32>,
     },
     /// One `apply` names the same thing twice.
     #[error("apply {kind} {name:?}, which is named twice")]

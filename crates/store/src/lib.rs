@@ -29,8 +29,8 @@ pub use error::StoreError;
 pub use outbox::{OutboxEvent, OutboxListener, OutboxRow, OutboxStats};
 pub use query::{MAX_BYTES, MAX_ROWS, QueryDatabase, QueryError};
 pub use registry::{
-    ActivityRow, Applied, Change, CurrentRevision, EventTypeRow, Kind, NewEventType, NewRevision, RegistryChanges,
-    RevisionRow,
+    ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, EventTypeRow, History, Kind, NewEventType,
+    NewRevision, RegistryChanges, RevisionInfo, RevisionRow,
 };
 pub use relay_lock::RelayLock;
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};

@@ -1,6 +1,9 @@
 //! Activities, their revisions, and event types: what `spine apply` writes and routers decide by.
 
 mod apply;
+mod change;
+mod history;
+mod manage;
 
 use std::time::Duration;
 
@@ -13,7 +16,9 @@ use time::OffsetDateTime;
 
 use spine_core::catalog::CatalogState;
 
-pub use apply::{Applied, Change, Kind, NewEventType, NewRevision};
+pub use apply::{ApplyOptions, NewEventType, NewRevision};
+pub use change::{Applied, Change, Kind};
+pub use history::{ChangeRow, History, RevisionInfo};
 
 use crate::bell::Bell;
 use crate::{Store, StoreError, row};
@@ -61,6 +66,10 @@ pub struct RevisionRow {
     pub hash: String,
     /// The activity as it was applied.
     pub document: Value,
+    /// When it was first applied.
+    pub created_at: OffsetDateTime,
+    /// By whom.
+    pub created_by: String,
 }
 
 /// The revision that new runs get.
@@ -154,14 +163,23 @@ impl Store {
 
     /// One revision, or `None` if it was never applied.
     pub async fn revision(&self, activity: &str, revision: u32) -> Result<Option<RevisionRow>, StoreError> {
-        let found: Option<(String, Json<Value>)> = sqlx::query_as(
-            "select content_hash, document from activity_revision where activity = $1 and revision = $2",
+        let found = sqlx::query(
+            "select content_hash, document, created_at, created_by
+            from activity_revision where activity = $1 and revision = $2",
         )
         .bind(activity)
         .bind(row::integer(revision)?)
+        .try_map(|row: PgRow| {
+            Ok(RevisionRow {
+                hash: row.try_get("content_hash")?,
+                document: row::json(&row, "document")?,
+                created_at: row.try_get("created_at")?,
+                created_by: row.try_get("created_by")?,
+            })
+        })
         .fetch_optional(&self.pool)
         .await?;
-        Ok(found.map(|(hash, document)| RevisionRow { hash, document: document.0 }))
+        Ok(found)
     }
 
     /// The revision that a new run of this activity gets, or `None` if there is no such activity.

@@ -1,11 +1,12 @@
-//! Writing the registry: all or nothing, one writer at a time.
+//! Making documents current: all or nothing.
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::change::{Applied, Change, Changing, Kind};
+use super::manage;
 use crate::{Store, StoreError, row};
 
 /// An activity as it shall be.
@@ -30,117 +31,76 @@ pub struct NewEventType {
     pub document: Value,
 }
 
-/// What kind of thing was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// An activity.
-    Activity,
-    /// An event type.
-    EventType,
-}
-
-impl Kind {
-    /// The word after `kind:`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Activity => "Activity",
-            Kind::EventType => "EventType",
-        }
-    }
-}
-
-/// What applying did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// It is new.
-    Created,
-    /// It is different from now on: a new revision, or an older one that is current again.
-    Updated,
-    /// It was so already.
-    Unchanged,
-}
-
-impl Change {
-    /// The change as people read it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Unchanged => "unchanged",
-        }
-    }
-}
-
-/// What applying did to one thing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Applied {
-    /// What kind of thing.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// The current revision, of an activity.
-    pub revision: Option<u32>,
-    /// What happened to it.
-    pub change: Change,
+/// How documents are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApplyOptions {
+    /// Delete every activity and event type that is not among them.
+    pub prune: bool,
+    /// Tell what would be done, and do nothing.
+    pub dry_run: bool,
 }
 
 impl Store {
-    /// Makes all of these current, or none: one transaction, serialised with every other by the lock of
-    /// the version's row. With `dry_run` it tells what it would do and changes nothing. The results
-    /// stand in the order of the arguments, activities first.
+    /// Makes all of these current, or none: one transaction, serialised with every other change. The results
+    /// stand in the order of the arguments, activities first, and after them what was pruned.
     pub async fn apply(
         &self,
         activities: &[NewRevision],
         event_types: &[NewEventType],
         by: &str,
-        dry_run: bool,
+        options: ApplyOptions,
     ) -> Result<Vec<Applied>, StoreError> {
         refuse_repeats("activity", activities.iter().map(|new| new.name.as_str()))?;
         refuse_repeats("event type", event_types.iter().map(|new| new.name.as_str()))?;
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query("select version from registry_version for update").execute(&mut *transaction).await?;
-        let mut applied = Vec::with_capacity(activities.len() + event_types.len());
+        let mut changing = self.change(by, None).await?;
         for new in activities {
-            applied.push(apply_activity(&mut transaction, new, by).await?);
+            apply_activity(&mut changing, new).await?;
         }
         for new in event_types {
-            applied.push(apply_event_type(&mut transaction, new, by).await?);
+            apply_event_type(&mut changing, new).await?;
         }
-        if dry_run {
-            transaction.rollback().await?;
-            return Ok(applied);
+        if options.prune {
+            let kept: Vec<String> = activities.iter().map(|new| new.name.clone()).collect();
+            prune(&mut changing, Kind::Activity, "select name from activity where name <> all($1)", &kept).await?;
+            let kept: Vec<String> = event_types.iter().map(|new| new.name.clone()).collect();
+            prune(&mut changing, Kind::EventType, "select name from event_type where name <> all($1)", &kept).await?;
         }
-        if applied.iter().any(|one| one.change != Change::Unchanged) {
-            // NOTIFY inside the transaction serialises commits; here they are serial and rare anyway.
-            sqlx::query(
-                "with next as (update registry_version set version = version + 1 returning version)
-                select pg_notify('spine_registry', version::text) from next",
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(applied)
+        if options.dry_run { changing.abandon().await } else { changing.commit().await }
     }
 }
 
-async fn apply_activity(connection: &mut PgConnection, new: &NewRevision, by: &str) -> Result<Applied, StoreError> {
-    let (current, same, last) = standing(connection, new).await?;
-    let applied = |revision: i32, change| {
-        let revision = Some(revision.unsigned_abs());
-        Ok(Applied { kind: Kind::Activity, name: new.name.clone(), revision, change })
+async fn prune(changing: &mut Changing, kind: Kind, others: &'static str, kept: &[String]) -> Result<(), StoreError> {
+    let mut names: Vec<String> = sqlx::query_scalar(others).bind(kept).fetch_all(changing.connection()).await?;
+    names.sort();
+    for name in names {
+        manage::delete(changing, kind, &name).await?;
+    }
+    Ok(())
+}
+
+async fn apply_activity(changing: &mut Changing, new: &NewRevision) -> Result<(), StoreError> {
+    let by = changing.by();
+    let (current, same, last) = standing(changing.connection(), new).await?;
+    let mut applied = |revision: i32, change| {
+        changing.note(Applied {
+            kind: Kind::Activity,
+            name: new.name.clone(),
+            revision: Some(revision.unsigned_abs()),
+            previous: current.map(i32::unsigned_abs),
+            change,
+        });
     };
     if let (Some(current), Some(same)) = (current, same)
         && current == same
     {
-        return applied(current, Change::Unchanged);
+        applied(current, Change::Unchanged);
+        return Ok(());
     }
-    let revision = match same {
-        Some(revision) => revision,
-        None => insert_revision(connection, new, last + 1, by).await?,
-    };
+    let revision = same.unwrap_or(last + 1);
+    applied(revision, if current.is_none() { Change::Created } else { Change::Updated });
+    if same.is_none() {
+        insert_revision(changing.connection(), new, revision, &by).await?;
+    }
     sqlx::query(
         "insert into activity (name, current_revision, updated_by) values ($1, $2, $3)
         on conflict (name) do update
@@ -149,9 +109,9 @@ async fn apply_activity(connection: &mut PgConnection, new: &NewRevision, by: &s
     .bind(&new.name)
     .bind(revision)
     .bind(by)
-    .execute(&mut *connection)
+    .execute(changing.connection())
     .await?;
-    applied(revision, if current.is_none() { Change::Created } else { Change::Updated })
+    Ok(())
 }
 
 /// The current revision, the revision with the same content, and the last revision (0: there is none).
@@ -175,7 +135,7 @@ async fn insert_revision(
     new: &NewRevision,
     revision: i32,
     by: &str,
-) -> Result<i32, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into activity_revision (activity, revision, content_hash, document, created_by)
         values ($1, $2, $3, $4::json, $5)",
@@ -187,13 +147,14 @@ async fn insert_revision(
     .bind(by)
     .execute(connection)
     .await?;
-    Ok(revision)
+    Ok(())
 }
 
-async fn apply_event_type(connection: &mut PgConnection, new: &NewEventType, by: &str) -> Result<Applied, StoreError> {
+async fn apply_event_type(changing: &mut Changing, new: &NewEventType) -> Result<(), StoreError> {
+    let by = changing.by();
     let current: Option<String> = sqlx::query_scalar("select content_hash from event_type where name = $1")
         .bind(&new.name)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(changing.connection())
         .await?;
     let change = match current {
         Some(hash) if hash == new.hash => Change::Unchanged,
@@ -210,10 +171,11 @@ async fn apply_event_type(connection: &mut PgConnection, new: &NewEventType, by:
         .bind(&new.hash)
         .bind(row::text(&new.document)?)
         .bind(by)
-        .execute(connection)
+        .execute(changing.connection())
         .await?;
     }
-    Ok(Applied { kind: Kind::EventType, name: new.name.clone(), revision: None, change })
+    changing.note(Applied { kind: Kind::EventType, name: new.name.clone(), revision: None, previous: None, change });
+    Ok(())
 }
 
 fn refuse_repeats<'a>(kind: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {

@@ -3,10 +3,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use spine_core::canonical;
-use spine_store::{Change, NewEventType, NewRevision, StoreError};
+use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, StoreError};
 use tokio::task::JoinSet;
 
 use crate::support::store;
+
+const APPLY: ApplyOptions = ApplyOptions { prune: false, dry_run: false };
+const DRY_RUN: ApplyOptions = ApplyOptions { prune: false, dry_run: true };
 
 fn activity(name: &str, document: Value) -> NewRevision {
     NewRevision { name: name.into(), hash: canonical::hash(&document), document }
@@ -29,7 +32,7 @@ async fn applying_again_changes_nothing_and_an_older_content_becomes_current_aga
         (&two, Change::Updated, 2, 4),
     ];
     for (new, change, revision, version) in steps {
-        let applied = store.apply(std::slice::from_ref(new), &types, "tester", false).await.unwrap();
+        let applied = store.apply(std::slice::from_ref(new), &types, "tester", APPLY).await.unwrap();
         assert_eq!((applied[0].change, applied[0].revision), (change, Some(revision)));
         assert_eq!(store.registry_version().await.unwrap(), version);
     }
@@ -52,10 +55,10 @@ async fn applying_again_changes_nothing_and_an_older_content_becomes_current_aga
 async fn a_dry_run_tells_and_does_nothing_and_a_name_given_twice_is_refused() {
     let store = store().await;
     let new = activity("fulfil", json!({}));
-    let applied = store.apply(std::slice::from_ref(&new), &[], "tester", true).await.unwrap();
+    let applied = store.apply(std::slice::from_ref(&new), &[], "tester", DRY_RUN).await.unwrap();
     assert_eq!((applied[0].change, applied[0].revision), (Change::Created, Some(1)));
     assert_eq!(store.catalog_state().await.unwrap(), Default::default());
-    let error = store.apply(&[new.clone(), new], &[], "tester", false).await.unwrap_err();
+    let error = store.apply(&[new.clone(), new], &[], "tester", APPLY).await.unwrap_err();
     assert!(matches!(error, StoreError::NamedTwice { .. }));
 }
 
@@ -68,7 +71,7 @@ async fn parallel_applies_lose_nothing_and_leave_no_gap() {
         let store = store.clone();
         applies.spawn(async move {
             let new = [activity("shared", json!({"i": i})), activity(&format!("own-{i}"), json!({"i": i}))];
-            store.apply(&new, &[], "tester", false).await.unwrap()[0].revision.unwrap()
+            store.apply(&new, &[], "tester", APPLY).await.unwrap()[0].revision.unwrap()
         });
     }
     let revisions: BTreeSet<u32> = applies.join_all().await.into_iter().collect();
@@ -86,4 +89,87 @@ async fn migrating_twice_at_once_is_safe() {
     one.unwrap();
     two.unwrap();
     store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn disabled_rolled_back_deleted_and_applied_again_each_leaves_a_line() {
+    let store = store().await;
+    let (one, two) = (activity("fulfil", json!({"v": 1})), activity("fulfil", json!({"v": 2})));
+    for new in [&one, &two] {
+        store.apply(std::slice::from_ref(new), &[], "ada", APPLY).await.unwrap();
+    }
+    let name = ["fulfil".to_owned()];
+    let changes = store.set_enabled(&name, false, "bob", Some("it hurts")).await.unwrap();
+    assert_eq!((changes[0].change, changes[0].revision), (Change::Disabled, Some(2)));
+    assert_eq!(store.set_enabled(&name, false, "bob", None).await.unwrap()[0].change, Change::Unchanged);
+    assert!(!store.catalog_state().await.unwrap().activities[0].enabled);
+    // A new revision of a disabled activity leaves it disabled.
+    let rolled = store.rollback("fulfil", None, "bob", None).await.unwrap();
+    assert_eq!((rolled.change, rolled.previous, rolled.revision), (Change::RolledBack, Some(2), Some(1)));
+    assert!(!store.current_revision("fulfil").await.unwrap().unwrap().enabled);
+    assert_eq!(store.rollback("fulfil", Some(1), "bob", None).await.unwrap().change, Change::Unchanged);
+    assert_eq!(store.delete(Kind::Activity, &name, "bob", None).await.unwrap()[0].change, Change::Deleted);
+    assert!(store.current_revision("fulfil").await.unwrap().is_none());
+    assert_eq!(store.revision("fulfil", 2).await.unwrap().unwrap().document, two.document);
+
+    let three = activity("fulfil", json!({"v": 3}));
+    let again = store.apply(&[three], &[], "ada", APPLY).await.unwrap();
+    assert_eq!((again[0].change, again[0].revision), (Change::Created, Some(3)));
+    assert!(store.current_revision("fulfil").await.unwrap().unwrap().enabled);
+
+    let history = store.history("fulfil").await.unwrap();
+    let actions: Vec<&str> = history.changes.iter().map(|change| change.action.as_str()).collect();
+    assert_eq!(actions, ["created", "deleted", "rolled_back", "disabled", "updated", "created"]);
+    assert_eq!((history.changes[3].by.as_str(), history.changes[3].reason.as_deref()), ("bob", Some("it hurts")));
+    let versions: Vec<u64> = history.changes.iter().map(|change| change.version).collect();
+    assert_eq!(versions, [6, 5, 4, 3, 2, 1]);
+    let revisions: Vec<(u32, bool)> = history.revisions.iter().map(|one| (one.revision, one.current)).collect();
+    assert_eq!(revisions, [(3, true), (2, false), (1, false)]);
+}
+
+#[tokio::test]
+async fn rolling_back_goes_to_what_was_current_before() {
+    let store = store().await;
+    for v in 1..=3 {
+        store.apply(&[activity("fulfil", json!({"v": v}))], &[], "ada", APPLY).await.unwrap();
+    }
+    let to = |revision: Option<u32>| store.rollback("fulfil", revision, "ada", None);
+    assert_eq!(to(Some(1)).await.unwrap().revision, Some(1));
+    // Before revision 1 was rolled back to, 3 was current.
+    assert_eq!(to(None).await.unwrap().revision, Some(3));
+    assert!(matches!(to(Some(9)).await, Err(StoreError::NoRevision { revision: Some(9), .. })));
+    let new = activity("other", json!({}));
+    store.apply(&[new], &[], "ada", APPLY).await.unwrap();
+    let error = store.rollback("other", None, "ada", None).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoRevision { revision: None, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn one_unknown_name_leaves_everything_as_it_was() {
+    let store = store().await;
+    store.apply(&[activity("fulfil", json!({}))], &[], "ada", APPLY).await.unwrap();
+    let names = ["fulfil".to_owned(), "nobody".to_owned()];
+    let disabled = store.set_enabled(&names, false, "ada", None).await;
+    assert!(matches!(disabled, Err(StoreError::Unknown { name, .. }) if name == "nobody"));
+    assert!(store.delete(Kind::Activity, &names, "ada", None).await.is_err());
+    assert!(store.delete(Kind::EventType, &names[1..], "ada", None).await.is_err());
+    assert!(store.current_revision("fulfil").await.unwrap().unwrap().enabled);
+    assert_eq!(store.registry_version().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn pruning_deletes_what_is_not_applied() {
+    let store = store().await;
+    let all = [activity("a", json!({})), activity("b", json!({}))];
+    let types = [event_type("com.x", json!({"x": 1})), event_type("com.y", json!({"y": 1}))];
+    store.apply(&all, &types, "ada", APPLY).await.unwrap();
+    let prune = |dry_run| ApplyOptions { prune: true, dry_run };
+    let told = store.apply(&all[..1], &types[..1], "ada", prune(true)).await.unwrap();
+    let told: Vec<(&str, Change)> = told.iter().map(|one| (one.name.as_str(), one.change)).collect();
+    let (same, gone) = (Change::Unchanged, Change::Deleted);
+    assert_eq!(told, [("a", same), ("com.x", same), ("b", gone), ("com.y", gone)]);
+    assert_eq!(store.catalog_state().await.unwrap().activities.len(), 2);
+    store.apply(&all[..1], &types[..1], "ada", prune(false)).await.unwrap();
+    let state = store.catalog_state().await.unwrap();
+    assert_eq!((state.version, state.activities.len(), state.event_types.len()), (2, 1, 1));
 }
