@@ -121,6 +121,12 @@ impl World {
             .unwrap()
     }
 
+    /// Whether a service says that it is ready, and all that it says.
+    pub(crate) async fn ready(&self, service: &str) -> (bool, String) {
+        let answer = reqwest::get(format!("http://{}/readyz", self.services[service].metrics)).await.unwrap();
+        (answer.status().is_success(), answer.text().await.unwrap())
+    }
+
     /// What the shop's stand-ins were asked.
     pub(crate) fn shop_requests(&self) -> Vec<spine_testkit::shop::Request> {
         self.shop.as_ref().unwrap().requests()

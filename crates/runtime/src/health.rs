@@ -97,13 +97,16 @@ pub struct Readiness {
 /// To be seen while it drains, a process passes a [`Shutdown`] of its own here and requests it last.
 pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shutdown: Shutdown) -> io::Result<()> {
     let router = Router::new()
-        .route("/metrics", get(render).with_state(metrics))
+        .route("/metrics", get(render).with_state((metrics, health.clone())))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health));
     axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.requested().await }).await
 }
 
-async fn render(Shared(metrics): Shared<Metrics>) -> Response {
+async fn render(Shared((metrics, health)): Shared<(Metrics, Health)>) -> Response {
+    for (component, state) in health.readiness().components {
+        metrics.component_up(component, state == State::Up);
+    }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render()).into_response()
 }
 
@@ -162,8 +165,10 @@ mod tests {
         assert!(readyz.starts_with("HTTP/1.1 503"), "{readyz}");
         let body = r#"{"ready":false,"components":{"nats":{"state":"down","reason":"connection refused"}}}"#;
         assert!(readyz.ends_with(body), "{readyz}");
+        assert!(answer(address, "/metrics").await?.contains("spine_component_up{component=\"nats\"} 0"));
         nats.up();
         assert!(answer(address, "/readyz").await?.starts_with("HTTP/1.1 200"));
+        assert!(answer(address, "/metrics").await?.contains("spine_component_up{component=\"nats\"} 1"));
         assert!(answer(address, "/metrics").await?.contains("spine_process_info{version=\"1.2.3\"} 1"));
 
         shutdown.request();

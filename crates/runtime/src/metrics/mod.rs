@@ -42,6 +42,7 @@ pub struct Metrics {
     pub worker: WorkerMetrics,
     /// The relay's.
     pub relay: RelayMetrics,
+    components: IntGaugeVec,
     registry: Registry,
 }
 
@@ -118,8 +119,20 @@ impl Metrics {
                 tasks: Counters::register(&registry, names::WORKER_TASKS, "Tries of tasks by kind and outcome.")?,
             },
             relay: RelayMetrics::register(&registry)?,
+            components: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(names::COMPONENT_UP, "Whether a component of the process does its work."),
+                    &["component"],
+                )?,
+            )?,
             registry,
         })
+    }
+
+    /// Says whether a component does its work.
+    pub fn component_up(&self, component: &str, up: bool) {
+        self.components.with_label_values(&[component]).set(i64::from(up));
     }
 
     /// All metrics in the Prometheus text exposition format; [`CONTENT_TYPE`] names it.

@@ -38,5 +38,7 @@ pub const RELAY_OLDEST_PENDING_SECONDS: &str = "spine_relay_oldest_pending_secon
 pub const RELAY_CATALOG_VERSION: &str = "spine_relay_catalog_version";
 /// Counter: failed attempts to read the registry or to project it into the catalog.
 pub const RELAY_CATALOG_FAILURES: &str = "spine_relay_catalog_failures_total";
+/// Gauge: whether a `component` of the process does its work: 1 if it does, as in `/readyz`.
+pub const COMPONENT_UP: &str = "spine_component_up";
 /// Gauge: always 1, labelled with the process's `version`.
 pub const PROCESS_INFO: &str = "spine_process_info";
