@@ -50,7 +50,13 @@ impl Postgres {
             user: home.user(),
         };
         let admin = format!("postgres://{NAME}@127.0.0.1:{port}/postgres");
-        let server = Managed::start(spec, || is_ready(&admin)).await?;
+        let deadline = tokio::time::Instant::now() + FORMER;
+        let server = loop {
+            match Managed::start(spec.clone(), || is_ready(&admin)).await {
+                Err(error) if is_held(&error, deadline).await => {}
+                started => break started?,
+            }
+        };
         let url = create_database(&admin, NAME, "select 1").await?;
         Ok(Self { server, url, _home: home })
     }
@@ -67,8 +73,13 @@ impl Postgres {
 
     /// Starts it again on the same port and data; one that runs is killed first.
     pub async fn restart(&mut self) -> Result<(), ServerError> {
-        let url = self.url.clone();
-        self.server.restart(|| is_ready(&url)).await
+        let deadline = tokio::time::Instant::now() + FORMER;
+        loop {
+            match self.server.restart(|| is_ready(&self.url)).await {
+                Err(error) if is_held(&error, deadline).await => {}
+                started => return started,
+            }
+        }
     }
 
     /// Ends it in order: clients are disconnected, data is flushed.
@@ -123,6 +134,16 @@ async fn former_has_ended(data: &Path) {
     while former_runs(data) && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Whether processes of a server that was killed still hold its shared memory. They end by themselves once they
+/// notice, after the server itself; until `deadline`, a start is worth another try.
+async fn is_held(error: &ServerError, deadline: tokio::time::Instant) -> bool {
+    let held = matches!(error, ServerError::Ended { log, .. } if log.contains("pre-existing shared memory block"));
+    if held {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    held && tokio::time::Instant::now() < deadline
 }
 
 /// Whether the process that `postmaster.pid` names is a PostgreSQL. The number may be another's by now.

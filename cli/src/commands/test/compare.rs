@@ -69,6 +69,6 @@ mod tests {
         check("{e: g}", &["t:1:5: expect.e is \"f\", wanted \"g\""]);
         check("a:\n  b: 6\n  x: 1", &["t:2:6: expect.a.b is 5, wanted 6", "t:3:6: expect.a.x is nothing, wanted 1"]);
         check("{a: {c: [1]}}", &["t:1:9: expect.a.c is [1,{\"d\":\"x\"}], wanted [1]"]);
-        check("{e: null}", &["t:1:5: expect.e is \"f\", wanted null"]);
+        check("{e: null}", &["t:1:2: expect.e is \"f\", wanted null"]);
     }
 }
