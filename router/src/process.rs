@@ -36,15 +36,20 @@ pub(crate) async fn process(shared: &Shared, delivery: Delivery) {
 async fn decide(shared: &Shared, delivery: &Delivery, received: Instant) -> Option<Settlement> {
     let snapshot = shared.catalog.load_full()?;
     let ruling = ruling::rule(delivery, &snapshot);
+    let mut left_out = 0;
     let (outcome, verdicts) = match ruling.result {
         Err(rejection) => (rejected(shared, delivery, &ruling.identity, rejection).await?, Vec::new()),
-        Ok(admitted) => carry_out(shared, delivery, &ruling.identity, admitted, received).await?,
+        Ok(admitted) => {
+            left_out = admitted.left_out;
+            carry_out(shared, delivery, &ruling.identity, admitted, received).await?
+        }
     };
     let settlement = match &outcome {
         Outcome::Rejected { reason, .. } => Settlement::Dead(reason.as_str()),
         _ => Settlement::Done,
     };
-    let decision = decision(delivery, ruling.identity, ruling.catalog_version, outcome, verdicts);
+    let mut decision = decision(delivery, ruling.identity, ruling.catalog_version, outcome, verdicts);
+    decision.verdicts_left_out += left_out;
     record(shared, delivery, &decision).await?;
     count(shared, &decision.outcome);
     Some(settlement)
@@ -58,7 +63,7 @@ async fn carry_out(
     admitted: Admitted,
     received: Instant,
 ) -> Option<(Outcome, Vec<Verdict>)> {
-    let Admitted { event, mut verdicts } = admitted;
+    let Admitted { event, mut verdicts, .. } = admitted;
     let starts = verdicts.iter().filter(|verdict| verdict.matched).map(|verdict| {
         let event = &event;
         until_ended(shared, delivery, move || {

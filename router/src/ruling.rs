@@ -29,6 +29,8 @@ pub(crate) struct Identity {
 pub(crate) struct Admitted {
     pub(crate) event: Event,
     pub(crate) verdicts: Vec<Verdict>,
+    /// How many more activities listen to its type.
+    pub(crate) left_out: usize,
 }
 
 /// Decides.
@@ -62,7 +64,11 @@ pub(crate) fn rule(delivery: &Delivery, snapshot: &Snapshot) -> Ruling {
         }
     };
     let identity = Identity::of_event(&event);
-    let result = admit(&facts, &event, snapshot).map(|()| Admitted { verdicts: snapshot.index.decide(&event), event });
+    let result = admit(&facts, &event, snapshot).map(|()| {
+        let verdicts = snapshot.index.decide(&event);
+        let left_out = snapshot.index.listeners(&event.event_type).saturating_sub(verdicts.len());
+        Admitted { event, verdicts, left_out }
+    });
     Ruling { identity, catalog_version, result }
 }
 

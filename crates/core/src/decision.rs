@@ -28,13 +28,17 @@ pub struct Decision {
     pub catalog_version: u64,
     /// What was decided.
     pub outcome: Outcome,
-    /// Each activity that listens to this type, whether it matched, and why; at most
-    /// [`MAX_VERDICTS`], those that matched first.
+    /// Each activity that matched, and at most [`MAX_NEAR_MISSES`] others that listen to this type, with
+    /// the reason; at most [`MAX_VERDICTS`], those that matched first.
     pub verdicts: Vec<Verdict>,
-    /// How many verdicts were left out.
+    /// How many more activities listen to this type.
     #[serde(default)]
     pub verdicts_left_out: usize,
 }
+
+/// The most activities of which a decision says why they did not match, so that deciding takes no longer
+/// where thousands listen to one type. They are the nearest: see [`crate::matching::Index::decide`].
+pub const MAX_NEAR_MISSES: usize = 20;
 
 /// The most verdicts that one decision keeps, so that its record stays small.
 pub const MAX_VERDICTS: usize = 100;

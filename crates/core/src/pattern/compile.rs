@@ -2,136 +2,150 @@
 
 use serde_json::{Map, Value};
 
-use super::operator::{Comparison, Operator};
-use super::{Field, Pattern};
+use super::operand::{kind, operator};
+use super::operator::{Literal, Operator};
+use super::{Field, MAX_ALTERNATIVES, MAX_COMBINATIONS, MAX_DEPTH, MAX_EXPANDED, MAX_PARTS, MAX_TEXT_BYTES, Pattern};
 
 type Errors = Vec<(String, String)>;
 
-const OPERATORS: &str = "prefix, suffix, equals-ignore-case, anything-but, numeric, exists";
-
 pub(super) fn compile(value: &Value) -> Result<Pattern, Errors> {
-    let mut errors = Errors::new();
-    let pattern = fields(value, "", &mut errors);
-    if errors.is_empty() { Ok(pattern) } else { Err(errors) }
+    let mut compiler = Compiler { errors: Errors::new(), parts: 0 };
+    let pattern = compiler.pattern(value, "", 1);
+    if compiler.errors.is_empty()
+        && let Some(message) = too_large(&pattern)
+    {
+        compiler.errors.push((String::new(), message));
+    }
+    if compiler.errors.is_empty() { Ok(pattern) } else { Err(compiler.errors) }
 }
 
-fn fields(value: &Value, pointer: &str, errors: &mut Errors) -> Pattern {
-    let Value::Object(map) = value else {
-        errors.push((pointer.into(), format!("a pattern is an object of fields, not {}", kind(value))));
-        return Pattern(Default::default());
-    };
-    if map.is_empty() {
-        errors.push((
-            pointer.into(),
-            "the pattern has no field; name at least one, e.g. {total: [{numeric: [\">\", 100]}]}".into(),
+fn too_large(pattern: &Pattern) -> Option<String> {
+    let expansion = pattern.expansion();
+    if expansion.rules > MAX_COMBINATIONS {
+        return Some(format!(
+            "the alternatives of `$or` make {} combinations; at most {MAX_COMBINATIONS} are allowed, so write several triggers, or say it with `when`",
+            expansion.rules
         ));
     }
-    let mut entries = std::collections::BTreeMap::new();
-    for (name, value) in map {
-        let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-        if name == "$or" {
-            errors.push((pointer, "`$or` is not supported yet; write one trigger for each alternative".into()));
-        } else if let Some(field) = field(value, &pointer, errors) {
-            entries.insert(name.clone(), field);
-        }
-    }
-    Pattern(entries)
+    (expansion.values > MAX_EXPANDED).then(|| {
+        format!(
+            "the combinations of `$or` repeat {} values in all; at most {MAX_EXPANDED} are allowed, so put the long lists into fewer of them",
+            expansion.values
+        )
+    })
 }
 
-fn field(value: &Value, pointer: &str, errors: &mut Errors) -> Option<Field> {
+struct Compiler {
+    errors: Errors,
+    parts: usize,
+}
+
+impl Compiler {
+    fn pattern(&mut self, value: &Value, pointer: &str, depth: usize) -> Pattern {
+        let mut pattern = Pattern::default();
+        let Some(map) = self.object(value, pointer, depth) else { return pattern };
+        for (name, value) in map {
+            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            if !self.counts(&pointer, 1) {
+                break;
+            }
+            if name == "$or" {
+                pattern.or = self.or(value, &pointer, depth);
+            } else if name.len() > MAX_TEXT_BYTES {
+                self.error(&pointer, format!("the key has {} bytes; at most {MAX_TEXT_BYTES} are allowed", name.len()));
+            } else if let Some(field) = self.field(value, &pointer, depth) {
+                pattern.fields.insert(name.clone(), field);
+            }
+        }
+        pattern
+    }
+
+    fn object<'v>(&mut self, value: &'v Value, pointer: &str, depth: usize) -> Option<&'v Map<String, Value>> {
+        let message = match value {
+            Value::Object(map) if map.is_empty() => {
+                "the pattern has no field; name at least one, e.g. {total: [{numeric: [\">\", 100]}]}".into()
+            }
+            Value::Object(_) if depth > MAX_DEPTH => {
+                format!("nested too deep: at most {MAX_DEPTH} objects in one another")
+            }
+            Value::Object(map) => return Some(map),
+            _ => format!("a pattern is an object of fields, not {}", kind(value)),
+        };
+        self.error(pointer, message);
+        None
+    }
+
+    fn or(&mut self, value: &Value, pointer: &str, depth: usize) -> Vec<Pattern> {
+        match value {
+            Value::Array(items) if items.len() >= 2 => {
+                let items = items.iter().enumerate();
+                items.map(|(at, item)| self.pattern(item, &format!("{pointer}/{at}"), depth + 1)).collect()
+            }
+            Value::Array(items) => {
+                let seen = if items.is_empty() { "none" } else { "one" };
+                self.error(pointer, format!("`$or` takes a list of at least two patterns, and there is {seen}"));
+                Vec::new()
+            }
+            other => {
+                self.error(pointer, format!("`$or` takes a list of at least two patterns, not {}", kind(other)));
+                Vec::new()
+            }
+        }
+    }
+
+    fn field(&mut self, value: &Value, pointer: &str, depth: usize) -> Option<Field> {
+        let message = match value {
+            Value::Object(_) => return Some(Field::Fields(self.pattern(value, pointer, depth + 1))),
+            Value::Array(items) if items.is_empty() => {
+                "the list of alternatives is empty, so nothing can match; name at least one value".into()
+            }
+            Value::Array(items) if items.len() > MAX_ALTERNATIVES => {
+                format!("the list has {} alternatives; at most {MAX_ALTERNATIVES} are allowed", items.len())
+            }
+            Value::Array(items) => return self.leaf(items, pointer),
+            scalar => format!("a field holds a list of alternatives: write [{scalar}]"),
+        };
+        self.error(pointer, message);
+        None
+    }
+
+    fn leaf(&mut self, items: &[Value], pointer: &str) -> Option<Field> {
+        let mut alternatives = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let pointer = format!("{pointer}/{at}");
+            match alternative(item) {
+                Ok(operator) if self.counts(&pointer, operator.weight()) => alternatives.push(operator),
+                Ok(_) => return None,
+                Err(message) => self.error(&pointer, message),
+            }
+        }
+        Some(Field::Leaf(alternatives))
+    }
+
+    /// Counts further parts. False, with an error the first time, if there are too many.
+    fn counts(&mut self, pointer: &str, parts: usize) -> bool {
+        let before = self.parts;
+        self.parts = before.saturating_add(parts);
+        if before <= MAX_PARTS && self.parts > MAX_PARTS {
+            let message = format!("the pattern has too many parts: at most {MAX_PARTS} fields and values are allowed");
+            self.error(pointer, message);
+        }
+        self.parts <= MAX_PARTS
+    }
+
+    fn error(&mut self, pointer: &str, message: String) {
+        self.errors.push((pointer.to_owned(), message));
+    }
+}
+
+fn alternative(value: &Value) -> Result<Operator, String> {
     match value {
-        Value::Object(_) => Some(Field::Fields(fields(value, pointer, errors))),
-        Value::Array(items) if items.is_empty() => {
-            errors.push((
-                pointer.into(),
-                "the list of alternatives is empty, so nothing can match; name at least one value".into(),
-            ));
-            None
-        }
-        Value::Array(items) => {
-            let leaf =
-                items.iter().enumerate().filter_map(|(i, item)| alternative(item, &format!("{pointer}/{i}"), errors));
-            Some(Field::Leaf(leaf.collect()))
-        }
-        scalar => {
-            errors.push((pointer.into(), format!("a field holds a list of alternatives: write [{scalar}]")));
-            None
-        }
-    }
-}
-
-fn alternative(value: &Value, pointer: &str, errors: &mut Errors) -> Option<Operator> {
-    let result = match value {
         Value::Object(map) => operator(map),
-        Value::Array(_) => Err("an alternative is a value or an operator, not a list".into()),
-        literal => Ok(Operator::Literal(literal.clone())),
-    };
-    result.map_err(|message| errors.push((pointer.into(), message))).ok()
-}
-
-fn operator(map: &Map<String, Value>) -> Result<Operator, String> {
-    let mut entries = map.iter();
-    let (Some((name, value)), None) = (entries.next(), entries.next()) else {
-        return Err(format!("an operator has exactly one key, one of {OPERATORS}"));
-    };
-    match name.as_str() {
-        "prefix" => text(name, value).map(Operator::Prefix),
-        "suffix" => text(name, value).map(Operator::Suffix),
-        "equals-ignore-case" => text(name, value).map(Operator::EqualsIgnoreCase),
-        "exists" => value
-            .as_bool()
-            .map(Operator::Exists)
-            .ok_or_else(|| format!("`exists` takes true or false, not {}", kind(value))),
-        "anything-but" => anything_but(value),
-        "numeric" => numeric(value),
-        "wildcard" | "cidr" => {
-            Err(format!("operator `{name}` is not supported yet; use one of {OPERATORS}, or `when`"))
+        Value::String(text) if text.len() > MAX_TEXT_BYTES => {
+            Err(format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are allowed", text.len()))
         }
-        other => Err(format!("unknown operator `{other}`; use one of {OPERATORS}")),
-    }
-}
-
-fn text(name: &str, value: &Value) -> Result<String, String> {
-    match value.as_str() {
-        Some("") => Err(format!("`{name}` takes a text that is not empty")),
-        Some(text) => Ok(text.to_owned()),
-        None => Err(format!("`{name}` takes a text, not {}", kind(value))),
-    }
-}
-
-fn anything_but(value: &Value) -> Result<Operator, String> {
-    let list = match value {
-        Value::Array(items) => items.clone(),
-        one => vec![one.clone()],
-    };
-    match list.iter().find(|item| !(item.is_string() || item.is_number())) {
-        _ if list.is_empty() => Err("`anything-but` takes at least one value".into()),
-        Some(Value::Object(_)) => {
-            Err("`anything-but` of an operator is not supported yet; list values, or use `when`".into())
-        }
-        Some(other) => Err(format!("`anything-but` takes texts and numbers, not {}", kind(other))),
-        None => Ok(Operator::AnythingBut(list)),
-    }
-}
-
-fn numeric(value: &Value) -> Result<Operator, String> {
-    const WANTED: &str = "`numeric` takes a comparison and a number, or two such pairs, e.g. [\">=\", 10, \"<\", 20]";
-    let items = value.as_array().filter(|items| matches!(items.len(), 2 | 4)).ok_or(WANTED)?;
-    let pair = |pair: &[Value]| match pair {
-        [Value::String(comparison), Value::Number(bound)] => Some((Comparison::parse(comparison)?, bound.clone())),
-        _ => None,
-    };
-    let pairs: Option<Vec<_>> = items.chunks(2).map(pair).collect();
-    pairs.map(Operator::Numeric).ok_or_else(|| WANTED.to_owned())
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+        other => Literal::of(other)
+            .map(Operator::Literal)
+            .ok_or_else(|| "an alternative is a value or an operator, not a list".into()),
     }
 }

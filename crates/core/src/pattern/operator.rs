@@ -1,151 +1,185 @@
 //! What one alternative of a leaf asks of a value.
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use serde_json::{Number, Value};
 
+use super::fold::fold;
+use super::net::{Address, Net};
+use super::number::Exact;
+use super::range::Range;
+use super::wildcard::Wildcard;
+
 /// One alternative of a leaf.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Operator {
-    /// This string, number, boolean or null.
-    Literal(Value),
-    /// A string that starts so.
-    Prefix(String),
-    /// A string that ends so.
-    Suffix(String),
-    /// A string that is the same but for case.
-    EqualsIgnoreCase(String),
-    /// A string or number that is none of these.
-    AnythingBut(Vec<Value>),
-    /// A number for which all comparisons hold.
-    Numeric(Vec<(Comparison, Number)>),
-    /// Whether there is a value at all.
+pub(crate) enum Operator {
+    /// This value.
+    Literal(Literal),
+    /// A text that passes.
+    Text(TextTest),
+    /// A number in this range.
+    Numeric(Range),
+    /// A text that is an address in this network.
+    Cidr(Net),
+    /// Whether there is anything at all.
     Exists(bool),
+    /// A text or number that is none of these.
+    AnythingBut(Vec<Literal>),
+    /// A text that passes none of these.
+    AnythingButText(Vec<TextTest>),
 }
 
-/// A comparison of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-    /// `=`
-    Equal,
-    /// `>=`
-    GreaterOrEqual,
-    /// `>`
-    Greater,
+/// A value that a pattern names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Literal {
+    Text(String),
+    /// Its value, and how it was written.
+    Number(Exact, Number),
+    Bool(bool),
+    Null,
 }
 
-impl Comparison {
-    /// The comparison that this text names.
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "<" => Self::Less,
-            "<=" => Self::LessOrEqual,
-            "=" => Self::Equal,
-            ">=" => Self::GreaterOrEqual,
-            ">" => Self::Greater,
-            _ => return None,
-        })
-    }
+/// What a text is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TextTest {
+    Prefix(String),
+    Suffix(String),
+    Equals(Folded),
+    PrefixFolded(Folded),
+    SuffixFolded(Folded),
+    Wildcard(Wildcard),
+}
 
-    fn holds(self, ordering: Ordering) -> bool {
-        match self {
-            Self::Less => ordering.is_lt(),
-            Self::LessOrEqual => ordering.is_le(),
-            Self::Equal => ordering.is_eq(),
-            Self::GreaterOrEqual => ordering.is_ge(),
-            Self::Greater => ordering.is_gt(),
-        }
-    }
+/// A text that is compared without regard to case.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Folded {
+    written: String,
+    pub(crate) folded: String,
+}
 
-    fn text(self) -> &'static str {
-        match self {
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Equal => "=",
-            Self::GreaterOrEqual => ">=",
-            Self::Greater => ">",
-        }
-    }
+/// A value of an event that is no list and no object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar<'a> {
+    Text(&'a str),
+    Number(Exact),
+    Bool(bool),
+    Null,
 }
 
 impl Operator {
-    /// Whether any of `values`, the elements found at the leaf's path, is what is asked for.
-    pub fn matches(&self, present: bool, values: &[&Value]) -> bool {
-        match self {
-            Operator::Exists(wanted) => present == *wanted,
-            operator => values.iter().any(|value| operator.matches_one(value)),
+    /// Whether it holds by something being there or not.
+    pub(super) fn holds_for_presence(&self, present: bool) -> bool {
+        matches!(self, Operator::Exists(wanted) if *wanted == present)
+    }
+
+    /// Whether one value is what is asked for.
+    pub(super) fn matches(&self, value: &Scalar<'_>) -> bool {
+        match (self, value) {
+            (Operator::Literal(literal), value) => literal.is(value),
+            (Operator::Text(test), Scalar::Text(text)) => test.passes(text),
+            (Operator::Numeric(range), Scalar::Number(number)) => range.contains(*number),
+            (Operator::Cidr(net), Scalar::Text(text)) => Address::parse(text).is_some_and(|one| net.contains(one)),
+            (Operator::AnythingBut(list), Scalar::Text(_) | Scalar::Number(_)) => !list.iter().any(|one| one.is(value)),
+            (Operator::AnythingButText(list), Scalar::Text(text)) => !list.iter().any(|test| test.passes(text)),
+            _ => false,
         }
     }
 
-    fn matches_one(&self, value: &Value) -> bool {
+    /// How many values it names.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Operator::AnythingBut(list) => list.len(),
+            Operator::AnythingButText(list) => list.len(),
+            _ => 1,
+        }
+    }
+}
+
+impl Literal {
+    /// The literal that this JSON is; a list or an object is none.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Null => Literal::Null,
+            Value::Bool(value) => Literal::Bool(*value),
+            Value::Number(number) => Literal::Number(Exact::of(number), number.clone()),
+            Value::String(text) => Literal::Text(text.clone()),
+            Value::Array(_) | Value::Object(_) => return None,
+        })
+    }
+
+    fn is(&self, value: &Scalar<'_>) -> bool {
         match (self, value) {
-            (Operator::Literal(literal), value) => same(literal, value),
-            (Operator::Prefix(prefix), Value::String(text)) => text.starts_with(prefix.as_str()),
-            (Operator::Suffix(suffix), Value::String(text)) => text.ends_with(suffix.as_str()),
-            (Operator::EqualsIgnoreCase(wanted), Value::String(text)) => wanted.to_lowercase() == text.to_lowercase(),
-            (Operator::AnythingBut(list), Value::String(_) | Value::Number(_)) => {
-                !list.iter().any(|item| same(item, value))
-            }
-            (Operator::Numeric(comparisons), Value::Number(number)) => comparisons
-                .iter()
-                .all(|(comparison, bound)| compare(number, bound).is_some_and(|order| comparison.holds(order))),
+            (Literal::Text(a), Scalar::Text(b)) => a == b,
+            (Literal::Number(a, _), Scalar::Number(b)) => a == b,
+            (Literal::Bool(a), Scalar::Bool(b)) => a == b,
+            (Literal::Null, Scalar::Null) => true,
             _ => false,
         }
     }
 }
 
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare(a, b) == Some(Ordering::Equal),
-        (a, b) => a == b,
+impl TextTest {
+    fn passes(&self, text: &str) -> bool {
+        match self {
+            TextTest::Prefix(prefix) => text.starts_with(prefix.as_str()),
+            TextTest::Suffix(suffix) => text.ends_with(suffix.as_str()),
+            TextTest::Equals(wanted) => fold(text) == wanted.folded,
+            TextTest::PrefixFolded(prefix) => fold(text).starts_with(&prefix.folded),
+            TextTest::SuffixFolded(suffix) => fold(text).ends_with(&suffix.folded),
+            TextTest::Wildcard(wildcard) => wildcard.matches(text),
+        }
     }
 }
 
-/// Compares exactly: integers as integers, and an integer with a fraction without rounding it first.
-fn compare(a: &Number, b: &Number) -> Option<Ordering> {
-    match (integer(a), integer(b)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        (Some(a), None) => compare_with_float(a, b.as_f64()?),
-        (None, Some(b)) => compare_with_float(b, a.as_f64()?).map(Ordering::reverse),
-        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
+impl Folded {
+    pub(super) fn of(written: &str) -> Self {
+        Self { written: written.to_owned(), folded: fold(written).into_owned() }
     }
-}
-
-fn integer(number: &Number) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-}
-
-fn compare_with_float(integer: i128, float: f64) -> Option<Ordering> {
-    // Integers stay within 64 bits, so a float beyond that decides by its sign, and any other has a
-    // whole part that i128 holds exactly.
-    if float.abs() >= 2f64.powi(65) {
-        return 0f64.partial_cmp(&float);
-    }
-    let whole = float.trunc() as i128;
-    Some(integer.cmp(&whole).then_with(|| 0f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)))
 }
 
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Operator::Literal(value) => write!(f, "{value}"),
-            Operator::Prefix(text) => write!(f, "prefix {text:?}"),
-            Operator::Suffix(text) => write!(f, "suffix {text:?}"),
-            Operator::EqualsIgnoreCase(text) => write!(f, "{text:?} in any case"),
-            Operator::AnythingBut(list) => {
-                write!(f, "anything but {}", list.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
-            }
-            Operator::Numeric(comparisons) => {
-                let all = comparisons.iter().map(|(comparison, bound)| format!("{} {bound}", comparison.text()));
-                write!(f, "numeric {}", all.collect::<Vec<_>>().join(" and "))
-            }
+            Operator::Literal(literal) => literal.fmt(f),
+            Operator::Text(test) => test.fmt(f),
+            Operator::Numeric(range) => write!(f, "numeric {range}"),
+            Operator::Cidr(net) => write!(f, "an address in {net}"),
             Operator::Exists(true) => f.write_str("to exist"),
             Operator::Exists(false) => f.write_str("to be missing"),
+            Operator::AnythingBut(list) => listed(f, list),
+            Operator::AnythingButText(list) => listed(f, list),
+        }
+    }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, list: &[impl fmt::Display]) -> fmt::Result {
+    f.write_str("anything but ")?;
+    for (at, item) in list.iter().enumerate() {
+        write!(f, "{}{item}", if at == 0 { "" } else { ", " })?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Literal::Text(text) => write!(f, "{text:?}"),
+            Literal::Number(_, written) => written.fmt(f),
+            Literal::Bool(value) => value.fmt(f),
+            Literal::Null => f.write_str("null"),
+        }
+    }
+}
+
+impl fmt::Display for TextTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TextTest::Prefix(text) => write!(f, "prefix {text:?}"),
+            TextTest::Suffix(text) => write!(f, "suffix {text:?}"),
+            TextTest::Equals(text) => write!(f, "{:?} in any case", text.written),
+            TextTest::PrefixFolded(text) => write!(f, "prefix {:?} in any case", text.written),
+            TextTest::SuffixFolded(text) => write!(f, "suffix {:?} in any case", text.written),
+            TextTest::Wildcard(wildcard) => write!(f, "like \"{wildcard}\""),
         }
     }
 }

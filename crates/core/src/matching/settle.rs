@@ -1,0 +1,94 @@
+//! From candidates to activities: asks `when` of those that the index let through, and of no others.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::group::Candidate;
+use super::{Entry, Match};
+use crate::activity::{EventTrigger, Trigger};
+use crate::event::Event;
+use crate::expression::{EvalError, Expression, Scope};
+use crate::pattern::{EventView, Root, Wildcard};
+
+/// An event while it is matched. What costs a copy of it is made when it is first needed.
+pub(super) struct Moment<'e> {
+    pub(super) event: &'e Event,
+    pub(super) view: EventView<'e>,
+    scope: OnceCell<Scope>,
+}
+
+impl<'e> Moment<'e> {
+    pub(super) fn new(event: &'e Event) -> Self {
+        Self { event, view: EventView::new(event), scope: OnceCell::new() }
+    }
+
+    pub(super) fn truth(&self, when: &Expression) -> Result<bool, EvalError> {
+        when.truth(self.scope.get_or_init(|| Scope::new().with("event", self.event.to_json())))
+    }
+}
+
+/// What became of an activity that the index let through.
+pub(super) struct Settled<'i> {
+    pub(super) entry: &'i Arc<Entry>,
+    /// The first trigger that matches.
+    pub(super) hit: Option<usize>,
+    /// Triggers before it of which `when` was asked in vain.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// A `when` that was not true: false, or an error.
+pub(super) struct Refused {
+    pub(super) trigger: usize,
+    pub(super) error: Option<EvalError>,
+}
+
+impl<'i> Settled<'i> {
+    pub(super) fn into_match(self) -> Option<Match<'i>> {
+        let entry = self.entry;
+        if let Some(trigger) = self.hit {
+            return Some(Match { entry, trigger, result: Ok(()) });
+        }
+        let failed = self.refused.into_iter().find_map(|one| Some((one.trigger, one.error?)));
+        failed.map(|(trigger, error)| Match { entry, trigger, result: Err(error) })
+    }
+}
+
+/// Settles each activity once, whichever of its rules came through. By name.
+pub(super) fn settle<'i>(mut candidates: Vec<Candidate<'i>>, moment: &Moment<'_>) -> Vec<Settled<'i>> {
+    let order = |one: &Candidate<'i>| (one.entry.definition.name.as_str(), Arc::as_ptr(one.entry), one.trigger);
+    if !candidates.is_sorted_by_key(order) {
+        candidates.sort_by(|a, b| order(a).cmp(&order(b)));
+    }
+    let activities = candidates.chunk_by(|a, b| Arc::ptr_eq(a.entry, b.entry));
+    activities.map(|candidates| settle_one(candidates, moment)).collect()
+}
+
+fn settle_one<'i>(candidates: &[Candidate<'i>], moment: &Moment<'_>) -> Settled<'i> {
+    let mut settled = Settled { entry: candidates[0].entry, hit: None, refused: Vec::new() };
+    for rules in candidates.chunk_by(|a, b| a.trigger == b.trigger) {
+        let at = rules[0].trigger;
+        let Some(Trigger::Event(trigger)) = settled.entry.definition.triggers.get(at) else { continue };
+        if rules.iter().all(|rule| rule.verify) && !verified(trigger, moment) {
+            continue;
+        }
+        match trigger.when.as_ref().map_or(Ok(true), |when| moment.truth(when)) {
+            Ok(true) => {
+                settled.hit = Some(at);
+                break;
+            }
+            Ok(false) => settled.refused.push(Refused { trigger: at, error: None }),
+            Err(error) => settled.refused.push(Refused { trigger: at, error: Some(error) }),
+        }
+    }
+    settled
+}
+
+fn verified(trigger: &EventTrigger, moment: &Moment<'_>) -> bool {
+    source_holds(trigger, moment.event)
+        && trigger.pattern.as_ref().is_none_or(|pattern| pattern.holds(&moment.view as &dyn Root))
+}
+
+/// Whether the event's source is one that the trigger wants.
+pub(super) fn source_holds(trigger: &EventTrigger, event: &Event) -> bool {
+    trigger.source.as_ref().is_none_or(|source| Wildcard::of_source(source).matches(&event.source))
+}
