@@ -110,7 +110,7 @@ fn build(
     state: &CatalogState,
     mut parsed: Parsed,
     documents: Vec<(String, Value)>,
-    _before: Option<&Snapshot>,
+    before: Option<&Snapshot>,
 ) -> Loaded {
     for (hash, document) in documents {
         match parse(&hash, &document) {
@@ -118,7 +118,7 @@ fn build(
             Err(reason) => return Loaded { result: Err(reason), parsed },
         }
     }
-    let result = assemble(state, &parsed);
+    let result = assemble(state, &parsed, before);
     if result.is_ok() {
         let hashes = state.hashes();
         parsed.0.retain(|hash, _| hashes.binary_search(&hash.as_str()).is_ok());
@@ -126,7 +126,8 @@ fn build(
     Loaded { result, parsed }
 }
 
-fn assemble(state: &CatalogState, parsed: &Parsed) -> Result<Snapshot, String> {
+/// The index shares with the one before what did not change.
+fn assemble(state: &CatalogState, parsed: &Parsed, before: Option<&Snapshot>) -> Result<Snapshot, String> {
     let entry = |entry: &spine_core::catalog::ActivityEntry| match parsed.0.get(&entry.hash) {
         Some(Definition::Activity(definition)) => {
             Ok(Entry { revision: entry.revision, enabled: entry.enabled, definition: definition.clone() })
@@ -139,7 +140,11 @@ fn assemble(state: &CatalogState, parsed: &Parsed) -> Result<Snapshot, String> {
         _ => Err(format!("{} is no event type", entry.name)),
     };
     let schemas = state.event_types.iter().map(schema).collect::<Result<PayloadSchemas, String>>()?;
-    Ok(Snapshot { index: Index::build(state.version, entries), schemas })
+    let index = match before {
+        Some(before) => before.index.next(state.version, entries),
+        None => Index::build(state.version, entries),
+    };
+    Ok(Snapshot { index, schemas })
 }
 
 fn parse(hash: &str, document: &Value) -> Result<Definition, String> {

@@ -79,7 +79,7 @@ pub(crate) fn predict(definitions: &Definitions, bytes: &[u8], given: &Given) ->
     if let Err(rejection) = admitted {
         return rejected(Some(event), rejection);
     }
-    let verdicts = definitions.index.decide(&event);
+    let verdicts = definitions.index.explain(&event);
     let runs: Vec<PredictedRun> = verdicts
         .iter()
         .filter(|verdict| verdict.matched)

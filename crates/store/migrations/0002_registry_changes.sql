@@ -15,6 +15,8 @@ create table registry_change (
     reason     text
 );
 create index registry_change_by_name on registry_change (kind, name, id);
+create trigger registry_change_is_append_only before update or delete on registry_change
+    for each statement execute function refuse_change();
 
 -- Revisions outlive their activity: runs in flight go on with theirs, and an activity that is applied
 -- again continues its numbers.

@@ -92,7 +92,7 @@ fn all_triggers_of_an_activity_are_one_verdict() {
     let other = Event::new("com.shop.order.placed", "/", "1");
     assert_eq!(
         index.decide(&other)[0].because,
-        "data.total is missing, wanted 1; expression `event.data.total == 2`: No such key: data; data.total is missing, wanted to exist"
+        "data.total is missing, wanted 1; expression `event.data.total == 2`: there is no `data`; where it may be missing, write has(….data) or ….?data.orValue(…); data.total is missing, wanted to exist"
     );
 }
 

@@ -1,12 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use spine_core::canonical;
-use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, StoreError};
+use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, Store, StoreError};
+use spine_testkit::postgres::psql;
 use tokio::task::JoinSet;
 
-use crate::support::store;
+use crate::support::{Database, store};
 
 const APPLY: ApplyOptions = ApplyOptions { prune: false, dry_run: false };
 const DRY_RUN: ApplyOptions = ApplyOptions { prune: false, dry_run: true };
@@ -172,4 +173,63 @@ async fn pruning_deletes_what_is_not_applied() {
     store.apply(&all[..1], &types[..1], "ada", prune(false)).await.unwrap();
     let state = store.catalog_state().await.unwrap();
     assert_eq!((state.version, state.activities.len(), state.event_types.len()), (2, 1, 1));
+}
+
+/// One writer among many: what it does follows from its number.
+async fn disturb(store: Store, writer: u32) {
+    for step in 0..6 {
+        let name = ["red", "green", "blue"][((writer + step) % 3) as usize];
+        let one = [name.to_owned()];
+        let result = match (writer * 7 + step) % 6 {
+            0 => store.set_enabled(&one, false, "writer", None).await.map(drop),
+            1 => store.set_enabled(&one, true, "writer", None).await.map(drop),
+            2 => store.rollback(name, None, "writer", None).await.map(drop),
+            3 if step == 3 => store.delete(Kind::Activity, &one, "writer", None).await.map(drop),
+            _ => {
+                let own = format!("own-{writer}");
+                let new = [activity(name, json!({"v": (writer + step) % 5})), activity(&own, json!({"v": step}))];
+                store.apply(&new, &[], "writer", APPLY).await.map(drop)
+            }
+        };
+        match result {
+            Ok(()) | Err(StoreError::Unknown { .. } | StoreError::NoRevision { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_changes_are_as_if_they_had_come_one_after_the_other() {
+    let database = Database::start().await;
+    // Two processes, as far as the database can tell.
+    let stores = [Store::connect(database.url()).await.unwrap(), Store::connect(database.url()).await.unwrap()];
+    stores[0].migrate().await.unwrap();
+    let mut writers = JoinSet::new();
+    for writer in 0..24 {
+        writers.spawn(disturb(stores[(writer % 2) as usize].clone(), writer));
+    }
+    writers.join_all().await;
+
+    let columns =
+        "select json_agg(json_build_array(version, name, action, previous, revision) order by id) from registry_change";
+    let rows = psql(database.url(), columns).await.unwrap();
+    let rows: Vec<(u64, String, String, Option<u32>, Option<u32>)> = serde_json::from_str(&rows).unwrap();
+    let version = stores[0].registry_version().await.unwrap();
+    let logged: BTreeSet<u64> = rows.iter().map(|row| row.0).collect();
+    assert_eq!(logged, (1..=version).collect(), "each version is one change, and none is missing");
+    let mut replayed = BTreeMap::new();
+    for (version, name, action, from, to) in rows {
+        let before: Option<(u32, bool)> = replayed.get(&name).copied();
+        assert_eq!(before.map(|(revision, _)| revision), from, "version {version}, {name}");
+        match (to, action.as_str()) {
+            (None, _) => replayed.remove(&name),
+            (Some(to), "enabled") => replayed.insert(name, (to, true)),
+            (Some(to), "disabled") => replayed.insert(name, (to, false)),
+            (Some(to), _) => replayed.insert(name, (to, before.is_none_or(|(_, enabled)| enabled))),
+        };
+    }
+    let standing =
+        stores[1].list_activities().await.unwrap().into_iter().map(|row| (row.name, (row.revision, row.enabled)));
+    assert_eq!(standing.collect::<BTreeMap<_, _>>(), replayed, "the log, replayed, gives what is there");
+    assert!(psql(database.url(), "delete from registry_change").await.is_err(), "the log is append-only");
 }
