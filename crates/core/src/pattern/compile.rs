@@ -35,6 +35,23 @@ fn too_large(pattern: &Pattern) -> Option<String> {
     })
 }
 
+/// Whether this is an operator where a list of alternatives should stand. Fields of an event may be called as
+/// operators are, so a list is taken for a field's, where it can be one.
+fn is_bare_operator(map: &Map<String, Value>) -> bool {
+    let mut entries = map.iter();
+    let (Some((name, value)), None) = (entries.next(), entries.next()) else { return false };
+    match (name.as_str(), value) {
+        ("anything-but" | "equals-ignore-case", _) => true,
+        ("numeric", Value::Array(items)) => {
+            items.first().and_then(Value::as_str).is_some_and(|text| ["<", "<=", "=", ">=", ">"].contains(&text))
+        }
+        ("prefix" | "suffix" | "wildcard" | "cidr" | "exists" | "numeric", value) => {
+            !value.is_array() && !value.is_object()
+        }
+        _ => false,
+    }
+}
+
 struct Compiler {
     errors: Errors,
     parts: usize,
@@ -95,6 +112,7 @@ impl Compiler {
 
     fn field(&mut self, value: &Value, pointer: &str, depth: usize) -> Option<Field> {
         let message = match value {
+            Value::Object(map) if is_bare_operator(map) => format!("an operator stands in a list: write [{value}]"),
             Value::Object(_) => return Some(Field::Fields(self.pattern(value, pointer, depth + 1))),
             Value::Array(items) if items.is_empty() => {
                 "the list of alternatives is empty, so nothing can match; name at least one value".into()
