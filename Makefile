@@ -53,8 +53,9 @@ lint: ## Check formatting, clippy, dependencies
 		echo "NOT CHECKED: advisories, as their database can't be reached from here"
 	fi
 
-bench: setup ## Measure, and print a table; the same as JSON in target/bench.json
-	@cargo build --locked --release --package spine --package spine-loadtest
+bench: setup ## Measure, and print tables; the second one as JSON in target/bench.json as well
+	@cargo bench --locked --quiet --package spine-schemas --bench matching
+	cargo build --locked --release --package spine --package spine-loadtest
 	exec $(GUARD) "$(TARGET)/release/spine-bench" --spine "$(TARGET)/release/spine" --json "$(TARGET)/bench.json"
 
 clean: ## Remove what was built, the servers, and the state of `make dev`
