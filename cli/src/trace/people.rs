@@ -150,6 +150,7 @@ pub(crate) fn line(name: &str, text: &str) -> String {
 
 /// A value on one line, cut where a screen ends.
 pub(crate) fn clip(value: &Value) -> String {
-    let text = value.to_string();
+    // JSON escapes the control characters of ASCII, and not those that a terminal obeys as well.
+    let text: String = value.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().count() <= 160 { text } else { text.chars().take(160).chain(['…']).collect() }
 }
