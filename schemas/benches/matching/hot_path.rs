@@ -16,7 +16,7 @@ struct Message {
 }
 
 pub(crate) fn measure(table: &mut Table, index: &Index, types: usize, naive: f64) {
-    let messages: Vec<Message> = workload::bytes(types).into_iter().map(message).collect();
+    let messages: Vec<Message> = workload::bytes(workload::COLD, types).into_iter().map(message).collect();
     let schemas = schemas(types);
     let decoded = per_second(&messages, |message| decode(message).id.len());
     table.rate("decode", decoded, naive);

@@ -27,30 +27,29 @@ fn main() {
     let mut table = Table::default();
     let entries = workload::entries(large, large / 50);
     build(&mut table, &entries);
-    let events = workload::events(large / 50);
-    let large_index = Index::build(1, entries.clone());
-    let large_speed = matched(&large_index, &events);
-    let small_entries = workload::entries(small, small / 20);
-    let small_events = workload::events(small / 20);
-    let small_index = Index::build(1, small_entries.clone());
-    let naive = per_second(&small_events, |event| scan(&small_entries, event));
-    let small_speed = matched(&small_index, &small_events);
+    let few = workload::entries(small, small / 20);
+    let events = workload::events(workload::WARM, small / 20);
+    let naive = per_second(&events, |event| scan(&few, event));
     table.rate(&format!("naive scan of {small} activities"), naive, naive);
-    table.rate(&format!("matched among {small} activities"), small_speed, naive);
-    table.rate(&format!("matched among {large} activities"), large_speed, naive);
-    let decided = per_second(&small_events, |event| small_index.decide(event).len());
+    let index = Index::build(1, few);
+    matched(&mut table, &index, small / 20, naive);
+    matched(&mut table, &Index::build(1, entries.clone()), large / 50, naive);
+    let decided = per_second(&events, |event| index.decide(event).len());
     table.rate(&format!("decided, with near misses, among {small}"), decided, naive);
-    hot_path::measure(&mut table, &small_index, small / 20, naive);
-    swap::measure(&mut table, &entries, &events, quick);
+    hot_path::measure(&mut table, &index, small / 20, naive);
+    swap::measure(&mut table, &entries, large / 50, quick);
     table.print();
 }
 
-/// Events per second, after a check that the index finds something.
-fn matched(index: &Index, events: &[Event]) -> f64 {
-    let found: usize = events.iter().map(|event| index.matched(event).len()).sum();
-    assert!(found > 0 && found < events.len() * 20, "{found} matches for {} events", events.len());
-    println!("{:.1} matches an event among {}", found as f64 / events.len() as f64, index.len());
-    per_second(events, |event| index.matched(event).len())
+/// How many events a second are matched, if they are in the cache and if they are not.
+fn matched(table: &mut Table, index: &Index, types: usize, naive: f64) {
+    for (count, what) in [(workload::WARM, ""), (workload::COLD, ", nothing in the cache")] {
+        let events = workload::events(count, types);
+        let found: usize = events.iter().map(|event| index.matched(event).len()).sum();
+        assert!(found > 0 && found < events.len() * 20, "{found} matches for {count} events");
+        let rate = per_second(&events, |event| index.matched(event).len());
+        table.rate(&format!("matched among {} activities{what}", index.len()), rate, naive);
+    }
 }
 
 fn build(table: &mut Table, entries: &[Entry]) {

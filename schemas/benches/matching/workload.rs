@@ -23,8 +23,10 @@ use spine_core::matching::Entry;
 
 const TIERS: [&str; 4] = ["free", "silver", "gold", "platinum"];
 const CHANNELS: [&str; 5] = ["web", "ios", "android", "store", "phone"];
-/// More than fit into a processor's caches, so that events are not there before they are matched.
-const EVENTS: usize = 4000;
+/// So few events stay in a cache, as one does that was just decoded.
+pub(crate) const WARM: usize = 250;
+/// So many do not, and meet parts of the index that do not either.
+pub(crate) const COLD: usize = 4000;
 
 pub(crate) fn event_type(number: usize) -> String {
     format!("com.shop.area-{:02}.thing-{number:04}.changed", number % 40)
@@ -81,13 +83,13 @@ fn pattern(place: usize, at: usize) -> Option<Value> {
     })
 }
 
-/// Events of 1.2 KB over `types` event types, as they come off the wire.
-pub(crate) fn bytes(types: usize) -> Vec<Vec<u8>> {
-    (0..EVENTS).map(|at| serde_json::to_vec(&event(at, types)).unwrap()).collect()
+/// `count` events of 1.2 KB over `types` event types, as they come off the wire.
+pub(crate) fn bytes(count: usize, types: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|at| serde_json::to_vec(&event(at, types)).unwrap()).collect()
 }
 
-pub(crate) fn events(types: usize) -> Vec<Event> {
-    let bytes = bytes(types);
+pub(crate) fn events(count: usize, types: usize) -> Vec<Event> {
+    let bytes = bytes(count, types);
     let size = bytes.iter().map(Vec::len).sum::<usize>() / bytes.len();
     assert!((1100..1300).contains(&size), "an event has {size} bytes");
     bytes.iter().map(|bytes| Event::from_json(bytes).unwrap()).collect()
@@ -105,7 +107,7 @@ fn event(at: usize, types: usize) -> Value {
         "datacontenttype": "application/json", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "data": {
             "order": format!("{at:08}"), "total": (mix(at + 1) % 200_000) as f64 / 100.0, "currency": "EUR",
-            "channel": CHANNELS[mix(at + 2) % 5], "express": at % 3 == 0,
+            "channel": CHANNELS[mix(at + 2) % 5], "express": at.is_multiple_of(3),
             "customer": {"id": mix(at + 3) % 1_000_000, "country": country(at + 4), "tier": TIERS[mix(at + 5) % 4],
                 "email": format!("someone.{}@mail.example", mix(at + 6) % 100),
                 "address": {"street": "Long Street 12", "city": "Vienna", "zip": "1010"}},

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::table::{Text, start};
+
 /// Texts in order, each with the longest other one that it starts with. All of them that a text starts
 /// with stand on the way up from its place in the order, so a thousand overlapping ones cost no more than a walk.
 #[derive(Clone, Debug)]
@@ -13,7 +15,7 @@ pub(super) struct Affixes<T> {
 
 #[derive(Clone, Debug)]
 struct Key<T> {
-    text: Box<[u8]>,
+    text: Text,
     parent: Option<u32>,
     value: T,
 }
@@ -34,8 +36,8 @@ impl<T> Affixes<T> {
         let mut keys: Vec<Key<T>> = Vec::with_capacity(texts.len());
         let mut open: Vec<u32> = Vec::new();
         for (at, (text, value)) in (0..).zip(texts) {
-            while open.pop_if(|outer| !text.starts_with(&keys[*outer as usize].text)).is_some() {}
-            keys.push(Key { text, parent: open.last().copied(), value });
+            while open.pop_if(|outer| !text.starts_with(&keys[*outer as usize].text.bytes)).is_some() {}
+            keys.push(Key { text: Text::of(text), parent: open.last().copied(), value });
             open.push(at);
         }
         Self { keys: keys.into(), longest, backward }
@@ -47,6 +49,9 @@ impl<T> Affixes<T> {
 
     /// Calls `found` for each of the texts that `text` starts (or ends) with.
     pub(super) fn of_text<'s>(&'s self, text: &str, found: &mut dyn FnMut(&'s T)) {
+        if self.keys.is_empty() {
+            return;
+        }
         let bytes = text.as_bytes();
         let length = bytes.len().min(self.longest);
         if self.backward {
@@ -58,12 +63,13 @@ impl<T> Affixes<T> {
     }
 
     fn walk<'s>(&'s self, text: &[u8], found: &mut dyn FnMut(&'s T)) {
-        let after = self.keys.partition_point(|key| *key.text <= *text);
+        let start = start(text);
+        let after = self.keys.partition_point(|key| key.text.compare(start, text).is_le());
         let Some(nearest) = after.checked_sub(1).and_then(|at| self.keys.get(at)) else { return };
-        let common = nearest.text.iter().zip(text).take_while(|(a, b)| a == b).count();
+        let common = nearest.text.bytes.iter().zip(text).take_while(|(a, b)| a == b).count();
         let mut at = Some(nearest);
         while let Some(key) = at {
-            if key.text.len() <= common {
+            if key.text.bytes.len() <= common {
                 found(&key.value);
             }
             at = key.parent.and_then(|parent| self.keys.get(parent as usize));

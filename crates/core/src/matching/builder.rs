@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bits::Bits;
 use super::path::{But, Path};
+use super::places::Places;
 use super::postings::Postings;
 use super::values::ValuesBuilder;
 use crate::pattern::{Condition, Operator};
@@ -47,11 +48,13 @@ impl<'p> Builder<'p> {
         exclusions <= 1
     }
 
-    /// The paths of a group with `bound` rules, the one that most rules ask at first.
-    pub(super) fn build(self, bound: usize) -> Vec<Path> {
-        let mut paths: Vec<Path> = self.0.into_iter().map(|(steps, path)| path.build(&steps, bound)).collect();
+    /// The paths of a group with `bound` rules, the one that most rules ask at first, and where they are.
+    pub(super) fn build(self, bound: usize) -> (Vec<Path>, Places) {
+        let mut places = Places::default();
+        let paths = self.0.into_iter().map(|(steps, path)| path.build(&steps, places.add(&steps), bound));
+        let mut paths: Vec<Path> = paths.collect();
         paths.sort_by_cached_key(|path| path.free.count());
-        paths
+        (paths, places)
     }
 }
 
@@ -84,7 +87,7 @@ impl PathBuilder {
         }
     }
 
-    fn build(self, steps: &[&str], bound: usize) -> Path {
+    fn build(self, steps: &[&str], place: u32, bound: usize) -> Path {
         let mut free = Bits::all(bound);
         free.subtract(&Bits::of(&self.asking, bound));
         let but = || But {
@@ -94,6 +97,7 @@ impl PathBuilder {
         };
         Path {
             steps: steps.iter().map(|step| Box::from(*step)).collect(),
+            place,
             free,
             present: Postings::of(self.present, bound),
             missing: Postings::of(self.missing, bound),

@@ -18,6 +18,7 @@ mod group;
 mod judge;
 mod near;
 mod path;
+mod places;
 mod postings;
 mod ranges;
 mod settle;
@@ -141,9 +142,13 @@ impl Index {
     pub fn matched(&self, event: &Event) -> Vec<Match<'_>> {
         let moment = Moment::new(event);
         let mut candidates = Vec::new();
-        self.groups(&event.event_type).for_each(|group| group.sieve(&moment.view, &mut candidates));
-        candidates.retain(|candidate| candidate.entry.enabled);
-        settle::settle(candidates, &moment).into_iter().filter_map(settle::Settled::into_match).collect()
+        let mut groups = 0;
+        for group in self.groups(&event.event_type) {
+            group.sieve(&moment.view, &mut candidates);
+            groups += 1;
+        }
+        candidates.retain(|candidate| candidate.asks.enabled);
+        settle::settle(candidates, groups, &moment).into_iter().filter_map(settle::Settled::into_match).collect()
     }
 
     /// The verdicts for a decision's record: all activities that matched or would if they were enabled, and

@@ -19,7 +19,7 @@ pub(super) fn decide(groups: &[&Group], event: &Event) -> Vec<Verdict> {
     let moment = Moment::new(event);
     let mut candidates = Vec::new();
     let failed: Vec<Tally> = groups.iter().map(|group| group.survey(&moment.view, &mut candidates)).collect();
-    let settled = settle(candidates, &moment);
+    let settled = settle(candidates, groups.len(), &moment);
     let (hits, refused): (Vec<_>, Vec<_>) = settled.iter().partition(|one| one.hit.is_some());
     let mut verdicts: Vec<Verdict> = hits.iter().filter_map(|one| hit_verdict(one, event)).collect();
     let room = MAX_NEAR_MISSES.saturating_sub(refused.len());

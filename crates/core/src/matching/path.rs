@@ -1,15 +1,20 @@
 //! What the rules of a group ask at one path of an event.
 
+use serde_json::Value;
+
 use super::bits::Bits;
+use super::places::Found;
 use super::postings::Postings;
 use super::values::Values;
-use crate::pattern::{Root, Scalar, Seen, scalars};
+use crate::pattern::{Scalar, Seen, scalars};
 
 /// One path, and which rules each value there lets through.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     /// The keys from the top.
     pub(super) steps: Box<[Box<str>]>,
+    /// Its place among the group's.
+    pub(super) place: u32,
     /// The rules that ask nothing here.
     pub(super) free: Bits,
     pub(super) present: Postings,
@@ -39,12 +44,12 @@ impl Scratch {
 }
 
 impl Path {
-    /// Puts the rules that the event's value at this path lets through into `scratch.held`.
-    pub(super) fn read(&self, event: &dyn Root, scratch: &mut Scratch) {
+    /// Puts the rules that let through what was found at this path into `scratch.held`.
+    pub(super) fn read(&self, found: Found<'_>, scratch: &mut Scratch) {
         scratch.held.copy_from(&self.free);
-        let present = match self.steps.split_first() {
-            Some((first, rest)) => event.field(first).is_some_and(|seen| self.below(seen, rest, scratch)),
-            None => false,
+        let present = match found {
+            Found::At(seen, depth) => self.below(seen, &self.steps[depth..], scratch),
+            Found::Missing | Found::Unknown => false,
         };
         if present { &self.present } else { &self.missing }.add_to(&mut scratch.held);
     }
@@ -56,11 +61,11 @@ impl Path {
             return true;
         };
         match seen {
-            Seen::Json(serde_json::Value::Object(map)) => {
+            Seen::Json(Value::Object(map)) => {
                 map.get(name.as_ref()).is_some_and(|value| self.below(Seen::Json(value), rest, scratch))
             }
-            Seen::Json(serde_json::Value::Array(items)) => {
-                items.iter().fold(false, |present, item| self.below(Seen::Json(item), steps, scratch) || present)
+            Seen::Json(Value::Array(items)) => {
+                items.iter().filter(|item| self.below(Seen::Json(item), steps, scratch)).count() > 0
             }
             _ => false,
         }

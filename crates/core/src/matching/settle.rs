@@ -53,10 +53,11 @@ impl<'i> Settled<'i> {
     }
 }
 
-/// Settles each activity once, whichever of its rules came through. By name.
-pub(super) fn settle<'i>(mut candidates: Vec<Candidate<'i>>, moment: &Moment<'_>) -> Vec<Settled<'i>> {
-    let order = |one: &Candidate<'i>| (one.entry.definition.name.as_str(), Arc::as_ptr(one.entry), one.trigger);
-    if !candidates.is_sorted_by_key(order) {
+/// Settles each activity once, whichever of its rules came through. By name; candidates of one group are
+/// in that order already.
+pub(super) fn settle<'i>(mut candidates: Vec<Candidate<'i>>, groups: usize, moment: &Moment<'_>) -> Vec<Settled<'i>> {
+    if groups > 1 {
+        let order = |one: &Candidate<'i>| (one.entry.definition.name.as_str(), Arc::as_ptr(one.entry), one.trigger);
         candidates.sort_by(|a, b| order(a).cmp(&order(b)));
     }
     let activities = candidates.chunk_by(|a, b| Arc::ptr_eq(a.entry, b.entry));
@@ -66,21 +67,30 @@ pub(super) fn settle<'i>(mut candidates: Vec<Candidate<'i>>, moment: &Moment<'_>
 fn settle_one<'i>(candidates: &[Candidate<'i>], moment: &Moment<'_>) -> Settled<'i> {
     let mut settled = Settled { entry: candidates[0].entry, hit: None, refused: Vec::new() };
     for rules in candidates.chunk_by(|a, b| a.trigger == b.trigger) {
-        let at = rules[0].trigger;
-        let Some(Trigger::Event(trigger)) = settled.entry.definition.triggers.get(at) else { continue };
-        if rules.iter().all(|rule| rule.verify) && !verified(trigger, moment) {
-            continue;
-        }
-        match trigger.when.as_ref().map_or(Ok(true), |when| moment.truth(when)) {
-            Ok(true) => {
-                settled.hit = Some(at);
+        match truth(rules, moment) {
+            Some(Ok(true)) => {
+                settled.hit = Some(rules[0].trigger);
                 break;
             }
-            Ok(false) => settled.refused.push(Refused { trigger: at, error: None }),
-            Err(error) => settled.refused.push(Refused { trigger: at, error: Some(error) }),
+            Some(Ok(false)) => settled.refused.push(Refused { trigger: rules[0].trigger, error: None }),
+            Some(Err(error)) => settled.refused.push(Refused { trigger: rules[0].trigger, error: Some(error) }),
+            None => {}
         }
     }
     settled
+}
+
+/// What `when` says of a trigger of which these rules came through; None if its pattern says no.
+fn truth(rules: &[Candidate<'_>], moment: &Moment<'_>) -> Option<Result<bool, EvalError>> {
+    let verify = rules.iter().all(|rule| rule.asks.verify);
+    if !verify && !rules[0].asks.when {
+        return Some(Ok(true));
+    }
+    let Trigger::Event(trigger) = rules[0].entry.definition.triggers.get(rules[0].trigger)? else { return None };
+    if verify && !verified(trigger, moment) {
+        return None;
+    }
+    Some(trigger.when.as_ref().map_or(Ok(true), |when| moment.truth(when)))
 }
 
 fn verified(trigger: &EventTrigger, moment: &Moment<'_>) -> bool {

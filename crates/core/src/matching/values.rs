@@ -6,14 +6,14 @@ use super::affixes::Affixes;
 use super::bits::Bits;
 use super::postings::Postings;
 use super::ranges::Ranges;
-use super::table::Table;
+use super::table::{Table, Texts};
 use super::wildcards::Wildcards;
 use crate::pattern::{Address, Exact, Literal, Net, Range, Scalar, TextTest, Wildcard, fold};
 
 /// Tests of a value, looked up by the value.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
-    texts: Table<Box<str>>,
+    texts: Texts,
     numbers: Table<Exact>,
     ranges: Ranges,
     /// What most paths have none of.
@@ -25,7 +25,7 @@ struct More {
     truths: [Postings; 2],
     null: Postings,
     plain: Shapes,
-    folded_texts: Table<Box<str>>,
+    folded_texts: Texts,
     folded: Shapes,
     wildcards: Wildcards,
     lengths: Box<[u32]>,
@@ -65,7 +65,7 @@ impl More {
         }
         if !(self.folded_texts.is_empty() && self.folded.is_empty()) {
             let text = fold(text);
-            add(self.folded_texts.get(text.as_ref()), bits);
+            add(self.folded_texts.get(&text), bits);
             self.folded.add_to(&text, bits);
         }
         if let (false, Some(address)) = (self.nets.is_empty(), Address::parse(text)) {
@@ -163,7 +163,7 @@ impl ValuesBuilder {
                 truths: self.truths.map(|rules| Postings::of(rules, bound)),
                 null: Postings::of(self.null, bound),
                 plain: shapes(self.plain, bound),
-                folded_texts: Table::of(self.folded_texts, bound),
+                folded_texts: Texts::of(self.folded_texts, bound),
                 folded: shapes(self.folded, bound),
                 wildcards: Wildcards::of(self.wildcards, bound),
                 lengths: lengths.into(),
@@ -171,7 +171,7 @@ impl ValuesBuilder {
             }));
         }
         Values {
-            texts: Table::of(self.texts, bound),
+            texts: Texts::of(self.texts, bound),
             numbers: Table::of(self.numbers, bound),
             ranges: Ranges::of(self.ranges),
             more,

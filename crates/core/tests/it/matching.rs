@@ -1,6 +1,6 @@
 //! The index finds exactly what the rules of content patterns say, written down here a second time.
 //!
-//! By default some thousand random cases; `SPINE_PROPERTY_CASES=1000000 cargo test --release -p spine-core
+//! By default 20,000 random cases; `SPINE_PROPERTY_CASES=1000000 cargo test --release -p spine-core
 //! --test it matching` runs as many as one likes. A case is one pattern against one event; `SPINE_PROPERTY_SEED`
 //! moves to others.
 
@@ -21,7 +21,7 @@ use spine_core::pattern::Pattern;
 
 use random::Random;
 
-/// How many activities one index of the property test has.
+/// The most activities of one index of the property test. Where there are few, none hides what another does.
 const ACTIVITIES: usize = 40;
 /// How many events each index is asked about.
 const EVENTS: usize = 25;
@@ -61,20 +61,24 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn the_index_the_patterns_and_the_rules_agree() {
-    let (cases, seed) = (number("SPINE_PROPERTY_CASES", 5000) as usize, number("SPINE_PROPERTY_SEED", 1));
-    let rounds = cases.div_ceil(ACTIVITIES * EVENTS);
-    let mut hits = 0;
-    for round in 0..rounds {
-        let mut random = Random::new(seed.wrapping_mul(1 << 32) + round as u64);
-        hits += agree(&mut random, round);
+    let (cases, seed) = (number("SPINE_PROPERTY_CASES", 20_000) as usize, number("SPINE_PROPERTY_SEED", 1));
+    let (mut done, mut hits) = (0, 0);
+    for round in 0.. {
+        let mut random = Random::new(seed.wrapping_mul(1 << 32) + round);
+        let most = if random.one_in(2) { 4 } else { ACTIVITIES };
+        let activities = 1 + random.below(most);
+        hits += agree(&mut random, activities, round);
+        done += activities * EVENTS;
+        if done >= cases {
+            break;
+        }
     }
-    let all = rounds * ACTIVITIES * EVENTS;
-    assert!(hits * 20 > all && hits * 20 < all * 19, "{hits} of {all} cases match: the alphabet teaches nothing");
+    assert!(hits * 20 > done && hits * 20 < done * 19, "{hits} of {done} cases match: the alphabet teaches nothing");
 }
 
 /// One index against its events; how many cases matched.
-fn agree(random: &mut Random, round: usize) -> usize {
-    let triggers: Vec<Value> = (0..ACTIVITIES).map(|_| random.triggers()).collect();
+fn agree(random: &mut Random, activities: usize, round: u64) -> usize {
+    let triggers: Vec<Value> = (0..activities).map(|_| random.triggers()).collect();
     let mut entries: Vec<Entry> =
         triggers.iter().enumerate().map(|(at, one)| entry(&format!("a{at:03}"), one)).collect();
     for entry in &mut entries {
@@ -125,6 +129,7 @@ fn check_change(random: &mut Random, index: &Index, mut entries: Vec<Entry>) {
         match random.below(8) {
             0 => drop(entries.remove(at)),
             1 => entries[at].enabled = !entries[at].enabled,
+            3 => entries[at] = entry(&format!("a{at:03}"), &random.triggers()),
             2 => entries.insert(at, entry(&format!("b{at:03}"), &random.triggers())),
             _ => {}
         }

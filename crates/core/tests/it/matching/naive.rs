@@ -143,6 +143,9 @@ fn compares(number: &Number, comparison: &str, bound: &Value) -> bool {
 
 /// Compares the digits of the decimal expansions, which for a float are finite and exact.
 fn order(a: &Number, b: &Number) -> Ordering {
+    if let (Ok(a), Ok(b)) = (a.to_string().parse::<i128>(), b.to_string().parse::<i128>()) {
+        return a.cmp(&b);
+    }
     let digits = |number: &Number| match number.as_f64().filter(|_| number.is_f64()) {
         Some(float) => format!("{float:.1100}"),
         None => format!("{number}.{}", "0".repeat(1100)),

@@ -114,7 +114,7 @@ impl Random {
     fn fields(&mut self, depth: usize) -> Value {
         let mut fields = Map::new();
         for _ in 0..1 + self.below(2) {
-            let value = if depth > 0 && self.one_in(4) { self.fields(depth - 1) } else { self.leaf() };
+            let value = if depth > 0 && self.one_in(3) { self.fields(depth - 1) } else { self.leaf() };
             fields.insert(self.pick(&KEYS).into(), value);
         }
         if depth > 0 && self.one_in(4) {
@@ -132,15 +132,15 @@ impl Random {
     }
 
     fn alternative(&mut self) -> Value {
-        match self.below(12) {
+        match self.below(13) {
             0..3 => self.scalar(),
             3 => json!({"prefix": self.affix()}),
             4 => json!({"suffix": self.affix()}),
             5 => json!({"equals-ignore-case": self.pick(&TEXTS[1..])}),
             6 => json!({"wildcard": self.pick(&WILDCARDS)}),
             7 | 8 => json!({"anything-but": self.excluded()}),
-            9 => json!({"numeric": self.range()}),
-            10 => json!({"exists": self.one_in(2)}),
+            9 | 10 => json!({"numeric": self.range()}),
+            11 => json!({"exists": self.one_in(2)}),
             _ => json!({"cidr": self.pick(&NETS)}),
         }
     }
@@ -184,18 +184,18 @@ impl Random {
     }
 
     fn scalar(&mut self) -> Value {
-        match self.below(8) {
+        match self.below(9) {
             0..4 => self.pick(&TEXTS).into(),
-            4..6 => self.number(),
-            6 => json!(self.one_in(2)),
+            4..7 => self.number(),
+            7 => json!(self.one_in(2)),
             _ => Value::Null,
         }
     }
 
     fn value(&mut self, depth: usize) -> Value {
         match self.below(8) {
-            0 if depth > 0 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
-            1 | 2 if depth > 0 => {
+            0 | 1 if depth > 0 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
+            2 | 3 if depth > 0 => {
                 (0..self.below(4)).map(|_| (self.pick(&KEYS).to_owned(), self.value(depth - 1))).collect()
             }
             _ => self.scalar(),
