@@ -175,6 +175,9 @@ async fn pruning_deletes_what_is_not_applied() {
     assert_eq!((state.version, state.activities.len(), state.event_types.len()), (2, 1, 1));
 }
 
+/// A line of the log: version, name, action, the current revision before and after.
+type Line = (u64, String, String, Option<u32>, Option<u32>);
+
 /// One writer among many: what it does follows from its number.
 async fn disturb(store: Store, writer: u32) {
     for step in 0..6 {
@@ -213,7 +216,7 @@ async fn concurrent_changes_are_as_if_they_had_come_one_after_the_other() {
     let columns =
         "select json_agg(json_build_array(version, name, action, previous, revision) order by id) from registry_change";
     let rows = psql(database.url(), columns).await.unwrap();
-    let rows: Vec<(u64, String, String, Option<u32>, Option<u32>)> = serde_json::from_str(&rows).unwrap();
+    let rows: Vec<Line> = serde_json::from_str(&rows).unwrap();
     let version = stores[0].registry_version().await.unwrap();
     let logged: BTreeSet<u64> = rows.iter().map(|row| row.0).collect();
     assert_eq!(logged, (1..=version).collect(), "each version is one change, and none is missing");
