@@ -147,9 +147,12 @@ pub(crate) struct Apply {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Delete every activity and event type that the files do not hold
+    /// Delete every activity and event type that the files do not hold, after a question
     #[arg(long)]
     pub(crate) prune: bool,
+    /// With --prune: ask nobody
+    #[arg(long, requires = "prune")]
+    pub(crate) yes: bool,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

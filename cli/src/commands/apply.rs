@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use serde::Serialize;
 use spine_core::activity::{Document, Trigger};
 use spine_runtime::config::Config;
-use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Store};
+use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store};
 
 use crate::args::{Apply, Global};
 use crate::commands::files;
+use crate::commands::manage::confirm;
 use crate::failure::invalid;
 use crate::schedules::{self, ScheduleChange};
 use crate::{connect, output};
@@ -25,19 +26,38 @@ pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> 
         return Err(invalid("the files hold no activity and no event type, so --prune would delete everything"));
     }
     let config = connect::config(global)?;
-    let outcome = apply(&config, &documents, ApplyOptions { prune: options.prune, dry_run: options.dry_run }).await?;
+    let prune = match options.prune {
+        false => Prune::Nothing,
+        true if options.dry_run => Prune::Everything,
+        true => agreed(&config, &documents, options.yes).await?,
+    };
+    let outcome = apply(&config, &documents, ApplyOptions { prune, dry_run: options.dry_run }).await?;
     if options.dry_run {
         eprintln!("dry run: nothing was changed");
     }
     output::print(global.output, &outcome, people)
 }
 
+/// What is to be deleted, once somebody has agreed to it.
+async fn agreed(config: &Config, documents: &[Document], yes: bool) -> anyhow::Result<Prune> {
+    let told = ApplyOptions { prune: Prune::Everything, dry_run: true };
+    let told = apply(config, documents, told).await?.applied;
+    let gone: Vec<(Kind, String)> =
+        told.into_iter().filter(|one| one.change == Change::Deleted).map(|one| (one.kind, one.name)).collect();
+    if !gone.is_empty() && !yes {
+        let names: Vec<String> = gone.iter().map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
+        confirm(&names.join(", "))?;
+    }
+    Ok(Prune::Agreed(gone))
+}
+
 /// Writes the documents to the registry, then makes the schedules equal to it.
 pub(crate) async fn apply(config: &Config, documents: &[Document], options: ApplyOptions) -> anyhow::Result<Outcome> {
     let store = connect::store(config).await?;
     let (activities, event_types) = wanted(documents);
+    let dry_run = options.dry_run;
     let applied = store.apply(&activities, &event_types, &author(), options).await.context("write the registry")?;
-    match options.dry_run || !needs_schedules(&applied, documents) {
+    match dry_run || !needs_schedules(&applied, documents) {
         true => Ok(Outcome { applied, schedules: Vec::new() }),
         false => scheduled(config, &store, applied).await,
     }

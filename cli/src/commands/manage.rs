@@ -30,7 +30,7 @@ pub(crate) async fn rollback(global: &Global, options: &Rollback) -> anyhow::Res
 pub(crate) async fn delete(global: &Global, options: &Delete) -> anyhow::Result<()> {
     let kind = kind::named(&options.kind)?;
     if !options.yes {
-        confirm(kind, &options.names)?;
+        confirm(&format!("{} {}", kind.as_str(), options.names.join(", ")))?;
     }
     let (config, store) = open(global).await?;
     let changed = store.delete(kind, &options.names, &author(), options.reason.as_deref()).await;
@@ -58,8 +58,8 @@ async fn finish(
     output::print(global.output, &outcome, people)
 }
 
-fn confirm(kind: Kind, names: &[String]) -> anyhow::Result<()> {
-    let what = format!("{} {}", kind.as_str(), names.join(", "));
+/// Asks whether this may be deleted. Where nobody can be asked, that is an error.
+pub(crate) fn confirm(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(invalid(format!("nobody is there to confirm that {what} is deleted; pass --yes")));
     }

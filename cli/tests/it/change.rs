@@ -138,8 +138,11 @@ fn states(world: &World) -> BTreeMap<u64, u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_registry_routers_go_on_and_the_relay_says_so() {
-    let world = World::echo().await;
+    let mut world = World::echo().await;
     world.stack.servers().await.postgres.as_mut().unwrap().process().kill().unwrap();
+    // A router that starts meanwhile has all that it needs in the catalog.
+    world.kill("router");
+    world.start("router", &[]).await;
     for n in 0..5 {
         world.ask(&format!("during-{n}"));
     }

@@ -83,7 +83,9 @@ async fn everything_that_can_be_done_to_an_activity() {
     let told = world.json(&["apply", "-f", path, "--prune", "--dry-run"]);
     let last = told["applied"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["change"]), (&json!("com.test.asked"), &json!("deleted")));
-    world.ok(&["apply", "-f", path, "--prune"]);
+    let (code, text) = failure(&world, &["apply", "-f", path, "--prune"]);
+    assert!(code == Some(2) && text.contains("EventType com.test.asked is deleted; pass --yes"), "{text}");
+    world.ok(&["apply", "-f", path, "--prune", "--yes"]);
     assert_eq!(world.json(&["get", "event-types"]), json!([]));
     world.end().await;
 }

@@ -35,6 +35,14 @@ pub enum StoreError {
         /// Its name.
         name: String,
     },
+    /// Pruning would delete something that nobody agreed to: it came since they were asked.
+    #[error("prune {} {name:?}, which was not there a moment ago; look again", kind.as_str())]
+    NotAgreed {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
     /// The activity has no such revision, or none that was current before.
     #[error("find revision {} of {name:?}", revision.map_or("before the present one".to_owned(), |revision| revision.to_string()))]
     NoRevision {

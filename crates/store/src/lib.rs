@@ -30,7 +30,7 @@ pub use outbox::{OutboxEvent, OutboxListener, OutboxRow, OutboxStats};
 pub use query::{MAX_BYTES, MAX_ROWS, QueryDatabase, QueryError};
 pub use registry::{
     ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, EventTypeRow, History, Kind, NewEventType,
-    NewRevision, RegistryChanges, RevisionInfo, RevisionRow,
+    NewRevision, Prune, RegistryChanges, RevisionInfo, RevisionRow,
 };
 pub use relay_lock::RelayLock;
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};

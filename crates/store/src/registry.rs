@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use spine_core::catalog::CatalogState;
 
-pub use apply::{ApplyOptions, NewEventType, NewRevision};
+pub use apply::{ApplyOptions, NewEventType, NewRevision, Prune};
 pub use change::{Applied, Change, Kind};
 pub use history::{ChangeRow, History, RevisionInfo};
 

@@ -32,12 +32,24 @@ pub struct NewEventType {
 }
 
 /// How documents are applied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyOptions {
-    /// Delete every activity and event type that is not among them.
-    pub prune: bool,
+    /// What becomes of what is not among them.
+    pub prune: Prune,
     /// Tell what would be done, and do nothing.
     pub dry_run: bool,
+}
+
+/// What becomes of activities and event types that are not applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Prune {
+    /// They stay.
+    #[default]
+    Nothing,
+    /// They are deleted.
+    Everything,
+    /// They are deleted, if they are among these; if one is not, nothing is done.
+    Agreed(Vec<(Kind, String)>),
 }
 
 impl Store {
@@ -59,20 +71,33 @@ impl Store {
         for new in event_types {
             apply_event_type(&mut changing, new).await?;
         }
-        if options.prune {
+        if options.prune != Prune::Nothing {
             let kept: Vec<String> = activities.iter().map(|new| new.name.clone()).collect();
-            prune(&mut changing, Kind::Activity, "select name from activity where name <> all($1)", &kept).await?;
+            let others = "select name from activity where name <> all($1)";
+            prune(&mut changing, Kind::Activity, others, &kept, &options.prune).await?;
             let kept: Vec<String> = event_types.iter().map(|new| new.name.clone()).collect();
-            prune(&mut changing, Kind::EventType, "select name from event_type where name <> all($1)", &kept).await?;
+            let others = "select name from event_type where name <> all($1)";
+            prune(&mut changing, Kind::EventType, others, &kept, &options.prune).await?;
         }
         if options.dry_run { changing.abandon().await } else { changing.commit().await }
     }
 }
 
-async fn prune(changing: &mut Changing, kind: Kind, others: &'static str, kept: &[String]) -> Result<(), StoreError> {
+async fn prune(
+    changing: &mut Changing,
+    kind: Kind,
+    others: &'static str,
+    kept: &[String],
+    agreed: &Prune,
+) -> Result<(), StoreError> {
     let mut names: Vec<String> = sqlx::query_scalar(others).bind(kept).fetch_all(changing.connection()).await?;
     names.sort();
     for name in names {
+        if let Prune::Agreed(agreed) = agreed
+            && !agreed.contains(&(kind, name.clone()))
+        {
+            return Err(StoreError::NotAgreed { kind, name });
+        }
         manage::delete(changing, kind, &name).await?;
     }
     Ok(())

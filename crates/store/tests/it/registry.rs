@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use spine_core::canonical;
-use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, Store, StoreError};
+use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store, StoreError};
 use spine_testkit::postgres::psql;
 use tokio::task::JoinSet;
 
 use crate::support::{Database, store};
 
-const APPLY: ApplyOptions = ApplyOptions { prune: false, dry_run: false };
-const DRY_RUN: ApplyOptions = ApplyOptions { prune: false, dry_run: true };
+const APPLY: ApplyOptions = ApplyOptions { prune: Prune::Nothing, dry_run: false };
+const DRY_RUN: ApplyOptions = ApplyOptions { prune: Prune::Nothing, dry_run: true };
 
 fn activity(name: &str, document: Value) -> NewRevision {
     NewRevision { name: name.into(), hash: canonical::hash(&document), document }
@@ -164,13 +164,19 @@ async fn pruning_deletes_what_is_not_applied() {
     let all = [activity("a", json!({})), activity("b", json!({}))];
     let types = [event_type("com.x", json!({"x": 1})), event_type("com.y", json!({"y": 1}))];
     store.apply(&all, &types, "ada", APPLY).await.unwrap();
-    let prune = |dry_run| ApplyOptions { prune: true, dry_run };
-    let told = store.apply(&all[..1], &types[..1], "ada", prune(true)).await.unwrap();
+    let told = ApplyOptions { prune: Prune::Everything, dry_run: true };
+    let told = store.apply(&all[..1], &types[..1], "ada", told).await.unwrap();
     let told: Vec<(&str, Change)> = told.iter().map(|one| (one.name.as_str(), one.change)).collect();
     let (same, gone) = (Change::Unchanged, Change::Deleted);
     assert_eq!(told, [("a", same), ("com.x", same), ("b", gone), ("com.y", gone)]);
     assert_eq!(store.catalog_state().await.unwrap().activities.len(), 2);
-    store.apply(&all[..1], &types[..1], "ada", prune(false)).await.unwrap();
+    let mut agreed = vec![(Kind::Activity, "b".to_owned())];
+    let prune = |agreed: &[(Kind, String)]| ApplyOptions { prune: Prune::Agreed(agreed.to_vec()), dry_run: false };
+    let error = store.apply(&all[..1], &types[..1], "ada", prune(&agreed)).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotAgreed { name, .. } if name == "com.y"));
+    assert_eq!(store.registry_version().await.unwrap(), 1, "all or nothing");
+    agreed.push((Kind::EventType, "com.y".to_owned()));
+    store.apply(&all[..1], &types[..1], "ada", prune(&agreed)).await.unwrap();
     let state = store.catalog_state().await.unwrap();
     assert_eq!((state.version, state.activities.len(), state.event_types.len()), (2, 1, 1));
 }
