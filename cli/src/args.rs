@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Check files without any server; exit code 2 if one is wrong
     Check(Check),
-    /// Show what `apply` would change; exit code 1 if there is something
+    /// Show what `apply` would change; exit code 1 if there is something, 2 if that can't be told
     Diff(Diff),
     /// List activities or event types
     Get(Get),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use spine_core::activity::{self, Calendar, Document, Overlap, ScheduleSpec as Rule, ScheduleTrigger, Trigger};
 use spine_core::run::{RunInput, RunTrigger};
 use spine_core::{canonical, names};
-use spine_store::Store;
+use spine_store::{Applied, Change, Kind, Store};
 use temporalio_client::Client;
 use temporalio_client::schedules::{
     CreateScheduleOptions, ListSchedulesOptions, ScheduleAction, ScheduleCalendarSpec, ScheduleOverlapPolicy,
@@ -17,6 +17,9 @@ use temporalio_client::schedules::{
 };
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
+
+/// How many revisions are looked at to spare the work on schedules; more than that, and it is done anyway.
+const MAX_ASKED: usize = 200;
 
 /// What was done to one schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +62,27 @@ pub(crate) async fn sync(client: &Client, store: &Store) -> anyhow::Result<Vec<S
         changes.push(ScheduleChange { schedule: id, change: "deleted" });
     }
     Ok(changes)
+}
+
+/// Whether a change of these may mean a change of schedules: if one of them has or had a schedule.
+pub(crate) async fn are_touched(store: &Store, applied: &[Applied]) -> anyhow::Result<bool> {
+    let changed = applied.iter().filter(|one| one.kind == Kind::Activity && one.change != Change::Unchanged);
+    let mut asked = 0;
+    for one in changed {
+        for revision in [one.previous, one.revision].into_iter().flatten() {
+            asked += 1;
+            let found = store.revision(&one.name, revision).await?;
+            if asked > MAX_ASKED || found.is_some_and(|found| has_schedule(&found.document)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn has_schedule(document: &Value) -> bool {
+    let triggers = document.pointer("/spec/on").and_then(Value::as_array);
+    triggers.is_some_and(|triggers| triggers.iter().any(|trigger| trigger.get("schedule").is_some()))
 }
 
 async fn wanted(store: &Store) -> anyhow::Result<BTreeMap<String, Wanted>> {

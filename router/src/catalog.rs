@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use serde_json::Value;
 use spine_core::activity::{self, Activity, Document};
 use spine_core::catalog::CatalogState;
@@ -20,6 +21,9 @@ use crate::Shared;
 
 /// How often a router without any catalog looks whether it has one.
 const FIRST_POLL: Duration = Duration::from_millis(20);
+
+/// When a state that could not be loaded is tried again, if no newer one has come.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// One whole state of the catalog, ready to decide.
 pub(crate) struct Snapshot {
@@ -45,9 +49,10 @@ pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
     let mut states = catalog.watch();
     let mut parsed = Parsed::default();
     component.down("the catalog is not loaded yet; is a relay running?");
-    while let Some(state) = states.next().await {
+    let mut failed = None;
+    while let Some(state) = next(&mut states, failed.take()).await {
         let (version, activities) = (state.version, state.activities.len());
-        let loaded = load(&catalog, &shared, state, parsed).await;
+        let loaded = load(&catalog, &shared, state.clone(), parsed).await;
         parsed = loaded.parsed;
         match loaded.result {
             Ok(snapshot) => {
@@ -62,9 +67,16 @@ pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
                 shared.metrics.router.catalog_failures.inc();
                 tracing::error!(version, reason, "the catalog can't be loaded; going on with the one before");
                 component.down(format!("catalog version {version} can't be loaded: {reason}"));
+                failed = Some(state);
             }
         }
     }
+}
+
+/// The next state, or the one that could not be loaded again after a while.
+async fn next(states: &mut BoxStream<'static, CatalogState>, failed: Option<CatalogState>) -> Option<CatalogState> {
+    let Some(failed) = failed else { return states.next().await };
+    tokio::time::timeout(RETRY, states.next()).await.unwrap_or(Some(failed))
 }
 
 /// Drops what is no longer used where it holds nobody up: a large index takes milliseconds to take down. Whoever
@@ -113,7 +125,7 @@ fn build(
     before: Option<&Snapshot>,
 ) -> Loaded {
     for (hash, document) in documents {
-        match parse(&hash, &document) {
+        match parse(name_of(state, &hash), &document) {
             Ok(definition) => drop(parsed.0.insert(hash, definition)),
             Err(reason) => return Loaded { result: Err(reason), parsed },
         }
@@ -147,8 +159,15 @@ fn assemble(state: &CatalogState, parsed: &Parsed, before: Option<&Snapshot>) ->
     Ok(Snapshot { index, schemas })
 }
 
-fn parse(hash: &str, document: &Value) -> Result<Definition, String> {
-    let documents = activity::parse(hash, &document.to_string()).map_err(|problems| problems.to_string())?;
+/// The name under which a state holds a document.
+fn name_of<'a>(state: &'a CatalogState, hash: &str) -> &'a str {
+    let activity = state.activities.iter().find(|entry| entry.hash == hash).map(|entry| entry.name.as_str());
+    let event_type = || state.event_types.iter().find(|entry| entry.hash == hash).map(|entry| entry.name.as_str());
+    activity.or_else(event_type).unwrap_or_default()
+}
+
+fn parse(name: &str, document: &Value) -> Result<Definition, String> {
+    let documents = activity::parse(name, &document.to_string()).map_err(|problems| problems.to_string())?;
     match documents.into_iter().next() {
         Some(Document::Activity(definition)) => Ok(Definition::Activity(Arc::new(definition.value))),
         Some(Document::EventType(definition)) => {
@@ -156,7 +175,7 @@ fn parse(hash: &str, document: &Value) -> Result<Definition, String> {
             let validator = validator.map_err(|error| format!("the schema of {}: {error}", definition.value.name))?;
             Ok(Definition::EventType(definition.value.name, Arc::new(validator)))
         }
-        _ => Err(format!("{hash} is neither activity nor event type")),
+        _ => Err(format!("{name} is neither activity nor event type")),
     }
 }
 

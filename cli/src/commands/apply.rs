@@ -57,14 +57,23 @@ pub(crate) async fn apply(config: &Config, documents: &[Document], options: Appl
     let (activities, event_types) = wanted(documents);
     let dry_run = options.dry_run;
     let applied = store.apply(&activities, &event_types, &author(), options).await.context("write the registry")?;
-    match dry_run || !needs_schedules(&applied, documents) {
+    match dry_run {
         true => Ok(Outcome { applied, schedules: Vec::new() }),
-        false => scheduled(config, &store, applied).await,
+        false => scheduled(config, &store, applied, have_schedule(documents)).await,
     }
 }
 
-/// Makes the schedules equal to the registry, after this was done to it.
-pub(crate) async fn scheduled(config: &Config, store: &Store, applied: Vec<Applied>) -> anyhow::Result<Outcome> {
+/// Makes the schedules equal to the registry, after this was done to it. Where no schedule was touched, and
+/// `always` does not say otherwise, Temporal is not asked: it may be away.
+pub(crate) async fn scheduled(
+    config: &Config,
+    store: &Store,
+    applied: Vec<Applied>,
+    always: bool,
+) -> anyhow::Result<Outcome> {
+    if !always && !schedules::are_touched(store, &applied).await? {
+        return Ok(Outcome { applied, schedules: Vec::new() });
+    }
     let synced = match connect::temporal(config).await {
         Ok(client) => schedules::sync(&client, store).await,
         Err(error) => Err(error),
@@ -89,16 +98,14 @@ pub(crate) fn wanted(documents: &[Document]) -> (Vec<NewRevision>, Vec<NewEventT
     (activities, event_types)
 }
 
-/// Whether an activity changed; one that lost its schedule counts as well, so any change does.
-fn needs_schedules(applied: &[Applied], documents: &[Document]) -> bool {
-    let changed = applied.iter().any(|applied| applied.kind == Kind::Activity && applied.change != Change::Unchanged);
-    let scheduled = documents.iter().any(|document| match document {
+/// Whether there is a schedule among the documents: it may have to be made again, although nothing changed.
+fn have_schedule(documents: &[Document]) -> bool {
+    documents.iter().any(|document| match document {
         Document::Activity(definition) => {
             definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)))
         }
         Document::EventType(_) | Document::ActivityTest(_) => false,
-    });
-    changed || scheduled
+    })
 }
 
 /// Who applies: the login name.

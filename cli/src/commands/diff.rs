@@ -10,6 +10,7 @@ use spine_store::{Kind, Store};
 
 use crate::args::{Diff, Global};
 use crate::commands::files;
+use crate::failure::invalid;
 use crate::{connect, output};
 
 /// One thing that would change.
@@ -21,8 +22,18 @@ struct Difference {
     diff: String,
 }
 
-/// Exit code 0: nothing would change; 1: something would, and it is printed.
+/// Exit code 0: nothing would change; 1: something would, and it is printed; 2: that can't be told.
 pub(crate) async fn run(global: &Global, options: &Diff) -> anyhow::Result<()> {
+    let differences = differences(global, options).await.map_err(|error| invalid(format!("{error:#}")))?;
+    output::print(global.output, &differences, |all| all.iter().map(|one| one.diff.as_str()).collect())?;
+    match differences.len() {
+        0 => Ok(()),
+        1 => bail!("1 document differs"),
+        count => bail!("{count} documents differ"),
+    }
+}
+
+async fn differences(global: &Global, options: &Diff) -> anyhow::Result<Vec<Difference>> {
     let documents = files::to_apply(&options.files)?;
     let store = connect::store(&connect::config(global)?).await?;
     let mut held = held(&store).await?;
@@ -38,12 +49,7 @@ pub(crate) async fn run(global: &Global, options: &Diff) -> anyhow::Result<()> {
             differences.extend(difference(kind, name, Some(before), None));
         }
     }
-    output::print(global.output, &differences, |all| all.iter().map(|one| one.diff.as_str()).collect())?;
-    match differences.len() {
-        0 => Ok(()),
-        1 => bail!("1 document differs"),
-        count => bail!("{count} documents differ"),
-    }
+    Ok(differences)
 }
 
 /// Everything that is current, by kind and name.

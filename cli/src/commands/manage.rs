@@ -54,7 +54,7 @@ async fn finish(
         Ok(applied) => applied,
         Err(error) => return Err(explained(store, error).await),
     };
-    let outcome = scheduled(config, store, applied).await?;
+    let outcome = scheduled(config, store, applied, false).await?;
     output::print(global.output, &outcome, people)
 }
 

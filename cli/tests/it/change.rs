@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, consumer};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
+use spine_core::canonical;
+use spine_core::catalog::{ActivityEntry, CatalogState};
 use spine_core::decision::{Decision, Outcome};
+use spine_nats::catalog::{Catalog, Writer};
 use spine_testkit::wait;
 
 use crate::world::{PATIENCE, SOURCE, World, until_metric};
@@ -164,5 +167,52 @@ async fn without_the_registry_routers_go_on_and_the_relay_says_so() {
         assert_eq!(world.settled(&format!("during-{n}"))["runs"][0]["run"]["status"], "completed");
     }
     wait::until("the relay is well again", PATIENCE, async || world.ready("relay").await.0.then_some(())).await;
+    world.end().await;
+}
+
+/// A catalog that holds this document alone.
+async fn project(writer: &mut Writer, version: u64, document: Value) {
+    let hash = canonical::hash(&document);
+    let entry = ActivityEntry { name: "echo".into(), revision: 1, hash: hash.clone(), enabled: true };
+    let state = CatalogState { version, activities: vec![entry], event_types: Vec::new() };
+    writer.write(&state, &[(hash, document)]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_a_router_does_not_understand_is_not_used_and_the_next_one_is() {
+    let mut world = World::boot().await;
+    let jetstream = jetstream::new(async_nats::connect(world.stack.nats_url()).await.unwrap());
+    let mut writer = Catalog::new(jetstream.clone()).writer();
+    let echo = |description: &str| {
+        json!({
+            "apiVersion": "spine/v1", "kind": "Activity", "metadata": {"name": "echo"},
+            "spec": {
+                "description": description, "on": [{"event": "com.test.asked"}],
+                "tasks": [{"id": "answer", "uses": "emit", "with": {"type": "com.test.answered"}}],
+            },
+        })
+    };
+    project(&mut writer, 1, echo("one")).await;
+    world.start("router", &[]).await;
+    project(&mut writer, 2, json!({"apiVersion": "spine/v2", "kind": "Activity", "metadata": {"name": "echo"}})).await;
+    wait::until("the router says that it can't load it", PATIENCE, async || {
+        let (ready, text) = world.ready("router").await;
+        (!ready && text.contains("catalog version 2") && text.contains("echo:1:")).then_some(())
+    })
+    .await;
+    assert!(world.metric("router", "spine_router_catalog_failures_total").await >= 1.0);
+    world.ask("one");
+    let decided = async |id: &str| {
+        wait::until("the event is decided", PATIENCE, async || {
+            spine_nats::decisions::of_id(&jetstream, id).await.unwrap().pop()
+        })
+        .await
+    };
+    assert_eq!(decided("one").await.catalog_version, 1, "the router goes on with what it has");
+    project(&mut writer, 3, echo("three")).await;
+    until_metric(&world, "router", "spine_router_catalog_version", 3.0).await;
+    assert!(world.ready("router").await.0);
+    world.ask("two");
+    assert_eq!(decided("two").await.catalog_version, 3);
     world.end().await;
 }
