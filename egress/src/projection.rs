@@ -1,11 +1,17 @@
 //! The catalog: every state of the registry, projected for routers that have no database.
 
+use std::time::Duration;
+
 use spine_core::catalog::CatalogState;
 use spine_nats::catalog::{Catalog, CatalogError, Writer};
 use spine_runtime::shutdown::Shutdown;
 use spine_store::{RegistryChanges, StoreError};
 
 use crate::{PAUSES, RelayError, Resources, pauses};
+
+/// How often it is looked whether all that was stored is still there: somebody may have deleted it by hand, and a
+/// relay that lost its lock may have deleted what its successor counted on.
+const VERIFY: Duration = Duration::from_secs(300);
 
 /// Why a state could not be projected.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +73,10 @@ async fn step(
         None => changes.insert(resources.store.registry_changes().await?),
     };
     if let Some(version) = written {
-        changes.wait(version).await?;
+        match tokio::time::timeout(VERIFY, changes.wait(version)).await {
+            Ok(changed) => drop(changed?),
+            Err(_) => writer.forget(),
+        }
     }
     let state = resources.store.catalog_state().await?;
     let documents = documents(resources, writer, &state).await?;

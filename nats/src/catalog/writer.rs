@@ -34,6 +34,11 @@ impl Writer {
         Self { catalog, keys: None }
     }
 
+    /// Asks anew which keys there are, at the next call.
+    pub fn forget(&mut self) {
+        self.keys = None;
+    }
+
     /// The hashes of documents that `state` names and the bucket does not have.
     pub async fn missing(&mut self, state: &CatalogState) -> Result<Vec<String>, CatalogError> {
         let store = self.catalog.store().await?;

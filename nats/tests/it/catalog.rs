@@ -45,6 +45,23 @@ async fn documents_come_before_the_head_and_go_after_it() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_by_hand_is_stored_again() {
+    let server = Server::start().await;
+    let jetstream = server.jetstream().await;
+    let catalog = Catalog::new(jetstream.clone());
+    let mut writer = catalog.writer();
+    let one = state(1, &["sha256:a"]);
+    writer.write(&one, &documents(&["sha256:a"])).await.unwrap();
+    jetstream.get_key_value("spine-catalog").await.unwrap().purge("document.a").await.unwrap();
+    assert!(catalog.documents(vec!["sha256:a".into()]).await.is_err());
+    writer.forget();
+    assert_eq!(writer.missing(&one).await.unwrap(), ["sha256:a"]);
+    let written = writer.write(&one, &documents(&["sha256:a"])).await.unwrap();
+    assert_eq!(written, Written { changed: false, stored: 1, retired: 0 });
+    assert!(catalog.documents(vec!["sha256:a".into()]).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_follower_sees_every_state_and_survives_the_broker() {
     let mut server = Server::start().await;
     let catalog = Catalog::new(server.jetstream().await);
