@@ -16,6 +16,7 @@ mod engine;
 mod http;
 mod progress;
 mod protocol;
+mod replay;
 mod task;
 mod workflow;
 
@@ -29,6 +30,7 @@ use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use thiserror::Error;
 
 pub use engine::Resources;
+pub use replay::{ReplayError, replay};
 
 use engine::Engine;
 

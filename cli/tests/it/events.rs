@@ -1,9 +1,7 @@
 //! What becomes of events.
 
-use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use spine_testkit::wait;
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::world::{SOURCE, World};
 
@@ -296,44 +294,3 @@ spec:
     - {id: aside, uses: emit, with: {type: com.test.aside}}
     - {id: after, needs: [missing, slow], uses: emit, with: {type: com.test.after}}
 "#;
-
-/// How many history events a run costs: the table in docs/architecture.md.
-#[tokio::test(flavor = "multi_thread")]
-async fn history() {
-    let world = World::shop().await;
-    world.apply_echo();
-    crate::world::until_metric(&world, "router", "spine_router_catalog_version", 2.0).await;
-    world.ask("emits");
-    let emits = world.settled("emits");
-    assert_eq!(history_events(&world, &emits).await, 6);
-    let reviewed = r#"{"approved": true, "risk": 0.1, "reservations": []}"#;
-    world.ok(&[
-        "publish",
-        "--type",
-        "com.shop.order.reviewed",
-        "--source",
-        SOURCE,
-        "--id",
-        "ships",
-        "--subject",
-        "1",
-        "--data",
-        reviewed,
-    ]);
-    let ships = world.settled("ships");
-    assert_eq!(history_events(&world, &ships).await, 13);
-    world.end().await;
-}
-
-async fn history_events(world: &World, trace: &Value) -> usize {
-    assert_eq!(trace["runs"][0]["run"]["status"], "completed", "{trace:#}");
-    let client = spine_testkit::temporal::client(world.stack.temporal_address()).await.unwrap();
-    let run = trace["runs"][0]["run"]["id"].as_str().unwrap();
-    let handle = client.get_workflow_handle::<temporalio_common::UntypedWorkflow>(run);
-    wait::until("Temporal has closed the run", crate::world::PATIENCE, async || {
-        let events: Vec<_> = handle.fetch_history(Default::default()).try_collect().await.unwrap();
-        let last = events.last()?.event_type();
-        (last == EventType::WorkflowExecutionCompleted).then_some(events.len())
-    })
-    .await
-}

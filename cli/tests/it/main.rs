@@ -9,5 +9,6 @@ mod dev;
 mod events;
 mod explain;
 mod faults;
+mod histories;
 mod registry;
 mod world;
