@@ -11,4 +11,5 @@ mod explain;
 mod faults;
 mod histories;
 mod registry;
+mod tasks;
 mod world;
