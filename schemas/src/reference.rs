@@ -17,6 +17,7 @@ pub const TABLES: &[(&str, &Object)] = &[
     ("task", &format::TASK),
     ("http", &format::HTTP),
     ("emit", &format::EMIT),
+    ("sql", &format::SQL),
     ("worker", &format::WORKER),
     ("human", &format::HUMAN),
     ("retry", &format::RETRY),

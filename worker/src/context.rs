@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use spine_core::activity::{ContextSource, Lookup};
 use spine_core::expression::{EvalError, Scope, Template};
 use spine_core::run::Failure;
+use spine_store::QueryError;
 
 use crate::engine::Engine;
 use crate::http::{Attempt, Outbound};
@@ -82,22 +83,28 @@ async fn try_once(engine: &Engine, source: &ContextSource, scope: &Scope) -> Res
         }
         Lookup::Sql { query, args, database } => {
             let args = args.iter().map(|arg| arg.render(scope)).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
-            let Some(known) = engine.databases.get(database) else {
-                let message = format!(
-                    "no database is named {database:?}; name it under [databases] in the worker's configuration"
-                );
-                return Err(Attempt { failure: Failure::new("UnknownDatabase", message), retryable: false });
-            };
-            known.query(query, &args, source.timeout).await.map_err(|error| Attempt {
-                retryable: error.is_transient(),
-                failure: Failure::new("SqlFailed", format!("database {database}: {error}")),
-            })
+            let known = engine.database(database)?;
+            known.query(query, &args, source.timeout).await.map_err(|error| sql_failed(database, &error))
         }
     }
 }
 
 fn render_headers(headers: &BTreeMap<String, Template>, scope: &Scope) -> Result<BTreeMap<String, String>, EvalError> {
     headers.iter().map(|(name, value)| Ok((name.clone(), value.render_text(scope)?))).collect()
+}
+
+/// Why a statement failed, for people, without its arguments.
+pub(crate) fn sql_failed(database: &str, error: &QueryError) -> Attempt {
+    let message = format!("database {database}: {}", chain(error));
+    Attempt { retryable: error.is_transient(), failure: Failure::new("SqlFailed", message) }
+}
+
+/// An error with all that caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 fn unusable(error: EvalError) -> Attempt {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use spine_core::event::Event;
 use spine_core::expression::Scope;
+use spine_core::run::Failure;
 use spine_runtime::health::Health;
 use spine_runtime::metrics::Metrics;
 use spine_store::{QueryDatabase, Store};
@@ -13,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::definitions::Definitions;
-use crate::http::HttpClient;
+use crate::http::{Attempt, HttpClient};
 
 /// What the worker works with.
 pub struct Resources {
@@ -21,7 +22,7 @@ pub struct Resources {
     pub store: Store,
     /// The operator's plain values: `config` in expressions.
     pub values: BTreeMap<String, Value>,
-    /// The databases that a `sql` context may name.
+    /// The databases that `sql` contexts and tasks may name.
     pub databases: BTreeMap<String, QueryDatabase>,
     /// Counters.
     pub metrics: Metrics,
@@ -58,6 +59,15 @@ impl Engine {
             definitions: Definitions::default(),
             values: Arc::new(Value::Object(resources.values.into_iter().collect())),
         }
+    }
+
+    /// The database that the operator named so.
+    pub(crate) fn database(&self, name: &str) -> Result<&QueryDatabase, Attempt> {
+        self.databases.get(name).ok_or_else(|| {
+            let message =
+                format!("no database is named {name:?}; name it under [databases] in the worker's configuration");
+            Attempt { failure: Failure::new("UnknownDatabase", message), retryable: false }
+        })
     }
 
     /// The scope that context lookups see: `event`, `config`, `run`.

@@ -15,6 +15,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::advance;
+use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, now};
 use crate::http::{Attempt, Outbound};
 use crate::protocol::{AdvanceInput, Next, TaskInput};
@@ -58,11 +59,11 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
         return Ok(());
     }
     match perform(engine, run, input, &row).await {
-        Ok(output) => complete(engine, run, attempt, input, &output)
+        Ok(output) => complete(engine, attempt, input, &row, &output)
             .await
             .map_err(|error| store_failure(&error, error.is_transient())),
         Err(Attempt { failure, retryable }) => {
-            count(engine, if retryable { TaskOutcome::Retried } else { TaskOutcome::Failed });
+            count(engine, &row, if retryable { TaskOutcome::Retried } else { TaskOutcome::Failed });
             tracing::warn!(
                 run,
                 task = input.task,
@@ -95,6 +96,11 @@ async fn perform(engine: &Engine, run: &str, input: &TaskInput, row: &TaskRow) -
             };
             engine.http.send(request).await
         }
+        Request::Sql { query, args, database } => {
+            let key = names::idempotency_key(run, &input.task, input.index);
+            let performed = engine.database(&database)?.perform(&key, &query, &args, within(input.timeout)).await;
+            performed.map_err(|error| sql_failed(&database, &error))
+        }
         other => Err(refused(format!("a task that uses {} is not run here", other.kind()))),
     }
 }
@@ -106,23 +112,25 @@ fn within(timeout: Duration) -> Duration {
 
 async fn complete(
     engine: &Engine,
-    run: &str,
     attempt: u32,
     input: &TaskInput,
+    row: &TaskRow,
     output: &Value,
 ) -> Result<(), StoreError> {
-    let now = now();
+    let (run, now) = (row.run.as_str(), now());
+    let uses = row.uses.as_deref().unwrap_or_default();
     let facts =
         RunFacts { run, activity: &input.run.activity, revision: input.run.revision, hops: input.run.hops, now: &now };
-    let event = facts.task_completed(&input.task, input.index, "http", attempt);
+    let event = facts.task_completed(&input.task, input.index, uses, attempt);
     let outbox = OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) };
     engine.store.finish_task(run, &input.task, input.index, output, &[outbox]).await?;
-    count(engine, TaskOutcome::Completed);
+    count(engine, row, TaskOutcome::Completed);
     Ok(())
 }
 
-fn count(engine: &Engine, outcome: TaskOutcome) {
-    engine.metrics.worker.tasks.inc((TaskKind::Http, outcome));
+fn count(engine: &Engine, row: &TaskRow, outcome: TaskOutcome) {
+    let kind = if row.uses.as_deref() == Some("sql") { TaskKind::Sql } else { TaskKind::Http };
+    engine.metrics.worker.tasks.inc((kind, outcome));
 }
 
 /// The run's id and Temporal's id of this execution.
@@ -141,13 +149,6 @@ fn store_failure(error: &StoreError, retryable: bool) -> ActivityError {
     let message = chain(error);
     tracing::warn!(error = message, retryable, "the database failed a run");
     refuse(&Failure::new("StoreFailed", message), retryable)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
 }
 
 fn refuse(failure: &Failure, retryable: bool) -> ActivityError {

@@ -1,10 +1,12 @@
-//! Queries against other people's databases, for the `sql` context: read only and bounded.
+//! Statements for other people's databases: queries of the `sql` context, read only, and the statements of
+//! `sql` tasks, each done once. Both are bounded in time and size.
 //!
 //! Values never become part of the statement: it is PREPAREd as it was written, in a protocol message
-//! that holds one statement only, so it cannot leave the read-only transaction. The server then says what
+//! that holds one statement only, so it cannot leave its transaction. The server then says what
 //! type each parameter has, and EXECUTE gets the values as quoted literals, which its own input functions
 //! read: a text serves a text column, a number an integer or numeric one, a string a timestamp or uuid.
 
+mod effect;
 mod literal;
 
 use std::str::FromStr;
@@ -15,6 +17,7 @@ use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 
+use self::effect::DDL;
 use crate::ACQUIRE_TIMEOUT;
 
 /// The most rows that one query may return.
@@ -25,6 +28,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 const MAX_CONNECTIONS: u32 = 4;
 /// How much longer than the server we wait before we give the connection up.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// SQLSTATE `query_canceled`.
+const QUERY_CANCELED: &str = "57014";
 
 /// A database that activities may ask. Clones share one pool.
 #[derive(Clone, Debug)]
@@ -45,9 +51,9 @@ pub enum QueryError {
     /// It has more than [`MAX_ROWS`] rows.
     #[error("take more than {MAX_ROWS} rows from one query")]
     TooManyRows,
-    /// It has more than [`MAX_BYTES`] bytes.
-    #[error("take more than {MAX_BYTES} bytes from one query")]
-    TooManyBytes,
+    /// It has more bytes than are allowed.
+    #[error("take more than {0} bytes from one query")]
+    TooManyBytes(usize),
     /// The query has another number of parameters than there are arguments.
     #[error("query with {given} arguments for {wanted} parameters")]
     ArgumentCount {
@@ -56,6 +62,9 @@ pub enum QueryError {
         /// How many arguments there are.
         given: usize,
     },
+    /// The database keeps no record of what was done, so nothing can be done there exactly once.
+    #[error("note in the database that the task was done: the role may not create its table; run there: {DDL}")]
+    NoRecord(#[source] sqlx::Error),
     /// PostgreSQL has no text with a NUL in it.
     #[error("pass argument {0}, which contains a NUL character")]
     NulInArgument(usize),
@@ -90,40 +99,60 @@ impl QueryDatabase {
     /// Runs one statement that returns rows, in a read-only transaction, and returns a list with one
     /// object per row. `args` are its `$1`, `$2`, …; times come back in UTC.
     pub async fn query(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
-        let answer = tokio::time::timeout(timeout + GRACE, self.answer(sql, args, timeout)).await;
-        match answer.unwrap_or(Err(QueryError::TimedOut(timeout))) {
-            Err(QueryError::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("57014") => {
-                Err(QueryError::TimedOut(timeout))
-            }
-            answer => answer,
-        }
+        within(timeout, self.answer(sql, args, timeout)).await
     }
 
     async fn answer(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
         let mut transaction = self.pool.begin_with("begin read only").await.map_err(QueryError::Database)?;
         let connection = &mut *transaction;
-        prepare(connection, sql, timeout).await.map_err(QueryError::Database)?;
+        settle(connection, timeout).await.map_err(QueryError::Database)?;
+        let sql = bare(sql);
+        let limit = MAX_ROWS + 1;
+        // The line breaks keep a comment at the query's end from taking the rest with it.
+        let query = format!("select to_jsonb(q)::text from (\n{sql}\n) q limit {limit}");
+        prepare(connection, &query).await.map_err(QueryError::Database)?;
         let types = parameter_types(connection).await.map_err(QueryError::Database)?;
-        let rows = execute(connection, &literal::list(args, &types)?).await?;
+        let rows = rows(connection, &literal::list(args, &types)?, MAX_BYTES).await?;
         transaction.rollback().await.map_err(QueryError::Database)?;
         Ok(Value::Array(rows))
     }
 }
 
-async fn prepare(connection: &mut PgConnection, sql: &str, timeout: Duration) -> Result<(), sqlx::Error> {
+/// The answer, or that it took too long, by our clock or the server's.
+async fn within(
+    timeout: Duration,
+    answer: impl Future<Output = Result<Value, QueryError>>,
+) -> Result<Value, QueryError> {
+    match tokio::time::timeout(timeout + GRACE, answer).await.unwrap_or(Err(QueryError::TimedOut(timeout))) {
+        Err(QueryError::Database(error)) if has_code(&error, QUERY_CANCELED) => Err(QueryError::TimedOut(timeout)),
+        answer => answer,
+    }
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
+}
+
+/// Gives the connection what a statement of a user may count on.
+async fn settle(connection: &mut PgConnection, timeout: Duration) -> Result<(), sqlx::Error> {
     let milliseconds = timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
     // A query that failed on this connection has left its prepared statement behind.
     let settings = format!(
         "deallocate all; set local statement_timeout = {milliseconds}; set local timezone = 'UTC';
         set local standard_conforming_strings = on"
     );
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
-    let sql = sql.trim_end().trim_end_matches(';');
-    let limit = MAX_ROWS + 1;
-    // The line breaks keep a comment at the query's end from taking the rest with it.
-    let prepare = format!("prepare spine_query as select to_jsonb(q)::text from (\n{sql}\n) q limit {limit}");
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await?;
+    Ok(())
+}
+
+/// A statement without what ends it.
+fn bare(sql: &str) -> &str {
+    sql.trim_end().trim_end_matches(';')
+}
+
+async fn prepare(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     // `query`, not `raw_sql`: the extended protocol refuses a second statement after a semicolon.
-    sqlx::query(AssertSqlSafe(prepare)).persistent(false).execute(connection).await?;
+    sqlx::query(AssertSqlSafe(format!("prepare spine_query as {sql}"))).persistent(false).execute(connection).await?;
     Ok(())
 }
 
@@ -134,12 +163,16 @@ async fn parameter_types(connection: &mut PgConnection) -> Result<Vec<String>, s
         .await
 }
 
-async fn execute(connection: &mut PgConnection, literals: &str) -> Result<Vec<Value>, QueryError> {
-    let statement = match literals {
+fn execute(literals: &str) -> String {
+    match literals {
         "" => "execute spine_query".to_owned(),
         literals => format!("execute spine_query ({literals})"),
-    };
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(statement)).fetch(connection);
+    }
+}
+
+/// Executes what is prepared, which gives JSON in its only column.
+async fn rows(connection: &mut PgConnection, literals: &str, most: usize) -> Result<Vec<Value>, QueryError> {
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(execute(literals))).fetch(connection);
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = stream.try_next().await.map_err(QueryError::Database)? {
         let text: &str = row.try_get(0).map_err(QueryError::Database)?;
@@ -147,8 +180,8 @@ async fn execute(connection: &mut PgConnection, literals: &str) -> Result<Vec<Va
         if rows.len() == MAX_ROWS {
             return Err(QueryError::TooManyRows);
         }
-        if bytes > MAX_BYTES {
-            return Err(QueryError::TooManyBytes);
+        if bytes > most {
+            return Err(QueryError::TooManyBytes(most));
         }
         let row =
             serde_json::from_str(text).map_err(|error| QueryError::Database(sqlx::Error::Decode(error.into())))?;

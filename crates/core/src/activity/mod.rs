@@ -201,6 +201,15 @@ pub enum Work {
         /// The event's data.
         data: Option<Template>,
     },
+    /// A parameterised statement, done once. What it returns and how many rows it touched are the output.
+    Sql {
+        /// The statement, with `$1`, `$2`, … for `args`.
+        query: String,
+        /// The parameters.
+        args: Vec<Template>,
+        /// The operator's name for the database.
+        database: String,
+    },
     /// An activity of any team's own Temporal worker.
     Worker {
         /// Its task queue.
@@ -229,6 +238,7 @@ impl Work {
         match self {
             Work::Http { .. } => "http",
             Work::Emit { .. } => "emit",
+            Work::Sql { .. } => "sql",
             Work::Worker { .. } => "worker",
             Work::Human { .. } => "human",
         }

@@ -32,6 +32,15 @@ pub enum Request {
         /// The event's data.
         data: Option<Value>,
     },
+    /// A statement.
+    Sql {
+        /// The statement, with `$1`, `$2`, … for `args`.
+        query: String,
+        /// The parameters.
+        args: Vec<Value>,
+        /// The operator's name for the database.
+        database: String,
+    },
     /// An activity of a foreign Temporal worker.
     Worker {
         /// Its task queue.
@@ -60,6 +69,7 @@ impl Request {
         match self {
             Request::Http { .. } => "http",
             Request::Emit { .. } => "emit",
+            Request::Sql { .. } => "sql",
             Request::Worker { .. } => "worker",
             Request::Human { .. } => "human",
         }
@@ -74,6 +84,9 @@ impl Request {
             }
             Request::Emit { event_type, subject, data } => {
                 json!({"type": event_type, "subject": subject, "data": data})
+            }
+            Request::Sql { query, args, database } => {
+                return json!({"query": query, "args": args, "database": database});
             }
             Request::Worker { task_queue, activity, input } => {
                 return json!({"taskQueue": task_queue, "activity": activity, "input": input});
@@ -105,6 +118,11 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
             event_type: event_type.clone(),
             subject: text(subject)?.filter(|text| !text.is_empty()),
             data: value(data)?,
+        },
+        Work::Sql { query, args, database } => Request::Sql {
+            query: query.clone(),
+            args: args.iter().map(|one| one.render(scope)).collect::<Result<_, _>>()?,
+            database: database.clone(),
         },
         Work::Worker { task_queue, activity, input } => {
             Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }

@@ -170,6 +170,8 @@ label! {
         Http = "http",
         /// It emits an event.
         Emit = "emit",
+        /// It executes a statement in a database.
+        Sql = "sql",
         /// A worker of the operator's own does it.
         Worker = "worker",
     }

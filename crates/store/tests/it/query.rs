@@ -130,7 +130,7 @@ async fn what_is_too_much_has_a_name() {
     };
     assert!(matches!(error(rows, vec![json!(1001)]).await, QueryError::TooManyRows));
     let wide = error("select repeat('x', 2000000) as x", vec![]).await;
-    assert!(matches!(wide, QueryError::TooManyBytes));
+    assert!(matches!(wide, QueryError::TooManyBytes(_)));
     assert!(matches!(error("select pg_sleep(60)", vec![]).await, QueryError::TimedOut(_)));
     let count = error("select $1::int + $2::int as n", vec![json!(1)]).await;
     assert!(matches!(count, QueryError::ArgumentCount { wanted: 2, given: 1 }));
@@ -143,4 +143,76 @@ async fn what_is_too_much_has_a_name() {
 async fn a_server_that_is_not_there_is_transient() {
     let nowhere = QueryDatabase::connect_lazy("postgres://postgres@127.0.0.1:1/none").unwrap();
     assert!(nowhere.query("select 1", &[], Duration::from_millis(100)).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn a_statement_is_done_once_for_its_key() {
+    let shop = shop().await;
+    let add = "insert into customer (id, name) values ($1, $2) returning id, name -- the new one";
+    let first = shop.perform("a", add, &[json!(7), json!("eve")], SECOND).await.unwrap();
+    assert_eq!(first, json!({"rowsAffected": 1, "rows": [{"id": 7, "name": "eve"}]}));
+    assert_eq!(shop.perform("a", add, &[json!(7), json!("eve")], SECOND).await.unwrap(), first);
+    assert_eq!(count(&shop, "name = 'eve'").await, 1);
+    let raise = "update customer set score = coalesce(score, 0) + 1 where id = any($1);";
+    let done = shop.perform("b", raise, &[json!([1, 2])], SECOND).await.unwrap();
+    assert_eq!(done, json!({"rowsAffected": 2, "rows": []}));
+    let with = "with old as (select id from customer where id = $1) delete from customer using old
+        where customer.id = old.id";
+    assert_eq!(shop.perform("c", with, &[json!(7)], SECOND).await.unwrap()["rowsAffected"], 1);
+    assert_eq!(count(&shop, "name = 'eve'").await, 0);
+    // Many at once, half of them under one key: 21 keys, so 21 times, and once before.
+    let keys = (0..40).map(|n| if n % 2 == 0 { "same".to_owned() } else { format!("own-{n}") });
+    let many = keys.map(|key| {
+        let shop = &shop;
+        async move { shop.perform(&key, raise, &[json!([2])], SECOND * 20).await }
+    });
+    let many = futures::future::join_all(many).await;
+    assert!(many.iter().all(Result::is_ok), "{many:?}");
+    assert_eq!(count(&shop, "id = 2 and score = 22").await, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_leaves_nothing() {
+    let shop = shop().await;
+    let error = async |sql: &str| shop.perform("k", sql, &[], SECOND).await.unwrap_err();
+    let many = "insert into customer (id) select n from generate_series(100, 3000) n returning id";
+    assert!(matches!(error(many).await, QueryError::TooManyRows));
+    assert!(matches!(
+        error("insert into customer (id) values (9) returning repeat('x', 300000)").await,
+        QueryError::TooManyBytes(_)
+    ));
+    for refused in
+        ["delete from customer; select 1", "drop table customer", "commit", "insert into nowhere values (1)", ""]
+    {
+        let error = error(refused).await;
+        assert!(matches!(error, QueryError::Database(_)) && !error.is_transient(), "{refused}: {error:?}");
+    }
+    let slow = shop.perform("k", "select pg_sleep(60)", &[], SECOND / 10).await.unwrap_err();
+    assert!(matches!(slow, QueryError::TimedOut(_)) && slow.is_transient());
+    assert_eq!(count(&shop, "true").await, 2);
+    // The key is still free.
+    assert_eq!(shop.perform("k", "delete from customer where id = 1", &[], SECOND).await.unwrap()["rowsAffected"], 1);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_make_the_table_is_told_what_to_run() {
+    let shop = shop().await;
+    let mut connection = PgConnection::connect(shop.database.url()).await.unwrap();
+    sqlx::raw_sql(
+        "create role clerk login; revoke create on schema public from public; grant all on customer to clerk",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let url = shop.database.url();
+    let clerk = format!("{url}{}user=clerk", if url.contains('?') { '&' } else { '?' });
+    let clerk = QueryDatabase::connect_lazy(&clerk).unwrap();
+    let error = clerk.perform("k", "delete from customer", &[], SECOND).await.unwrap_err();
+    assert!(error.to_string().contains("create table if not exists spine_effect"), "{error}");
+    assert_eq!(count(&shop, "true").await, 2);
+}
+
+async fn count(shop: &Shop, condition: &str) -> i64 {
+    let rows = shop.query(&format!("select count(*) as n from customer where {condition}"), &[], SECOND).await.unwrap();
+    rows[0]["n"].as_i64().unwrap()
 }

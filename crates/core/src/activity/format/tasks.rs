@@ -29,7 +29,8 @@ pub const TASK: Object = Object::new(
             "In a stateful activity: decided once an instance, or for each event.",
         )
         .default("`instance`"),
-        Key::new("uses", Shape::Words(&["http", "emit", "worker", "human"]), "What kind of work it is.").required(),
+        Key::new("uses", Shape::Words(&["http", "emit", "sql", "worker", "human"]), "What kind of work it is.")
+            .required(),
         Key::new("with", Shape::With(WITH), "The work; its keys follow from `uses`.").required(),
         Key::new("retry", Shape::Object(&RETRY), "How often and when a failed attempt is repeated."),
         Key::new("timeout", duration(SHORTEST, DAY.saturating_mul(7)), "The longest one attempt may take.")
@@ -51,7 +52,8 @@ pub const TASK: Object = Object::new(
     ],
 );
 
-const WITH: &[(&str, &Object)] = &[("http", &HTTP), ("emit", &EMIT), ("worker", &WORKER), ("human", &HUMAN)];
+const WITH: &[(&str, &Object)] =
+    &[("http", &HTTP), ("emit", &EMIT), ("sql", &SQL), ("worker", &WORKER), ("human", &HUMAN)];
 
 /// `retry`.
 pub const RETRY: Object = Object::new(
@@ -74,7 +76,7 @@ pub const RETRY: Object = Object::new(
 pub const UNDO: Object = Object::new(
     "`undo`",
     &[
-        Key::new("uses", Shape::Words(&["http", "emit", "worker"]), "What kind of work it is.").required(),
+        Key::new("uses", Shape::Words(&["http", "emit", "sql", "worker"]), "What kind of work it is.").required(),
         Key::new("with", Shape::With(UNDO_WITH), "The work.").required(),
         Key::new("retry", Shape::Object(&RETRY), "How often and when a failed attempt is repeated."),
         Key::new("timeout", duration(SHORTEST, DAY.saturating_mul(7)), "The longest one attempt may take.")
@@ -82,7 +84,7 @@ pub const UNDO: Object = Object::new(
     ],
 );
 
-const UNDO_WITH: &[(&str, &Object)] = &[("http", &HTTP), ("emit", &EMIT), ("worker", &WORKER)];
+const UNDO_WITH: &[(&str, &Object)] = &[("http", &HTTP), ("emit", &EMIT), ("sql", &SQL), ("worker", &WORKER)];
 
 /// `onTimeout`, unless it is a word.
 pub const ON_TIMEOUT: Object = Object::new(
@@ -127,6 +129,21 @@ pub const EMIT: Object = Object::new(
         Key::new("type", EVENT_TYPE_FORM, "The event's type.").required(),
         Key::new("subject", Shape::TextTemplate, "The event's subject."),
         Key::new("data", Shape::Template, "The event's data."),
+    ],
+);
+
+/// The `with` of `uses: sql`.
+pub const SQL: Object = Object::new(
+    "the `with` of a task that uses sql",
+    &[
+        Key::new(
+            "query",
+            Shape::Text,
+            "The statement, with `$1`, `$2`, … for the arguments; no expression can stand in it.",
+        )
+        .required(),
+        Key::new("args", list(&Shape::Template, 0, 100), "The arguments."),
+        Key::new("database", Shape::Text, "The operator's name for the database.").required(),
     ],
 );
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decoder::{Cursor, Decoder, Fields};
 use super::scope::{Scope, Surroundings};
 use super::{grammar, http, sql};
-use crate::activity::format::{CONTEXT_HTTP, CONTEXT_SOURCE};
+use crate::activity::format::{CONTEXT_HTTP, CONTEXT_SOURCE, CONTEXT_SQL};
 use crate::activity::{ContextSource, Lookup};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(super) fn decode(
 fn source(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<ContextSource> {
     let fields = d.map(at, &CONTEXT_SOURCE)?;
     let http = fields.get("http").and_then(|at| http(d, &at, scope));
-    let sql = fields.get("sql").and_then(|at| sql::decode(d, &at, scope));
+    let sql = fields.get("sql").and_then(|at| sql(d, &at, scope));
     let timeout = d.duration(&fields, "timeout").unwrap_or(DEFAULT_TIMEOUT);
     let default = fields.get("default").map(|at| d.constant_value(&at));
     Some(ContextSource { lookup: http.or(sql)?, timeout, default })
@@ -43,4 +43,10 @@ fn http(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {
     let url = http::url(d, &fields, scope);
     let headers = http::headers(d, &fields, scope);
     Some(Lookup::Http { url: url?, headers })
+}
+
+fn sql(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {
+    let fields = d.map(at, &CONTEXT_SQL)?;
+    let sql::Statement { query, args, database } = sql::statement(d, &fields, scope)?;
+    Some(Lookup::Sql { query, args, database })
 }

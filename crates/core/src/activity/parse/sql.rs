@@ -1,24 +1,29 @@
-//! The `sql` of a context source.
+//! What statements of context sources and tasks have in common.
 
 use std::collections::BTreeSet;
 
-use super::decoder::{Cursor, Decoder};
+use super::decoder::{Cursor, Decoder, Fields};
 use super::expressions::template;
 use super::scope::Scope;
-use crate::activity::Lookup;
-use crate::activity::format::CONTEXT_SQL;
+use crate::expression::Template;
 
-pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {
-    let fields = d.map(at, &CONTEXT_SQL)?;
+/// A statement with its arguments, for a database that the operator names.
+pub(super) struct Statement {
+    pub(super) query: String,
+    pub(super) args: Vec<Template>,
+    pub(super) database: String,
+}
+
+pub(super) fn statement(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Statement> {
     let query = fields.get("query").and_then(|at| Some((query(d, &at)?, at)));
-    let items = d.list(&fields, "args");
+    let items = d.list(fields, "args");
     let args: Vec<_> = items.iter().filter_map(|at| template(d, at, scope)).collect();
     let database = fields.get("database").and_then(|at| d.constant(&at)).map(str::to_owned);
     let (query, query_at) = query?;
     if let Err(message) = check_placeholders(&query, items.len()) {
         d.problem(&query_at, message);
     }
-    Some(Lookup::Sql { query, args, database: database? })
+    Some(Statement { query, args, database: database? })
 }
 
 fn query(d: &mut Decoder, at: &Cursor<'_>) -> Option<String> {

@@ -4,13 +4,13 @@ use super::decoder::{Decoder, Fields};
 use super::event_type::schema_form;
 use super::expressions;
 use super::scope::Scope;
-use super::{grammar, http};
+use super::{grammar, http, sql};
 use crate::activity::Work;
-use crate::activity::format::{EMIT, HTTP, HUMAN, Object, WORKER};
+use crate::activity::format::{EMIT, HTTP, HUMAN, Object, SQL, WORKER};
 use crate::names::TASK_QUEUE;
 
 /// Kinds of work that are planned, and not part of the format yet.
-const LATER: [&str; 4] = ["nats", "sql", "wait", "activity"];
+const LATER: [&str; 3] = ["nats", "wait", "activity"];
 
 type Decode = fn(&mut Decoder, &Fields<'_>, &Scope<'_>) -> Option<Work>;
 
@@ -24,6 +24,7 @@ pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) ->
     let (object, decode): (&'static Object, Decode) = match d.word(fields, "uses")? {
         "http" => (&HTTP, http),
         "emit" => (&EMIT, emit),
+        "sql" => (&SQL, statement),
         "human" => (&HUMAN, human),
         _ => (&WORKER, worker),
     };
@@ -47,6 +48,11 @@ fn emit(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work>
     let subject = fields.get("subject").and_then(|at| expressions::text_template(d, &at, scope));
     let data = fields.get("data").and_then(|at| expressions::template(d, &at, scope));
     Some(Work::Emit { event_type: event_type?, subject, data })
+}
+
+fn statement(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let sql::Statement { query, args, database } = sql::statement(d, fields, scope)?;
+    Some(Work::Sql { query, args, database })
 }
 
 fn worker(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
