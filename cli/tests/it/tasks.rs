@@ -1,11 +1,15 @@
 //! What tasks can do, and what they withstand.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use spine_testkit::process::{self, Child};
 use spine_testkit::{locate, wait};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{PATIENCE, SOURCE, World};
 
@@ -62,6 +66,106 @@ async fn a_statement_in_another_database_is_a_task() {
     assert_eq!((&task["error"]["type"], &task["attempts"]), (&json!("SqlFailed"), &json!(1)));
     assert!(task["error"]["message"].as_str().unwrap().contains("does not exist"), "{task:#}");
     world.end().await;
+}
+
+/// Each endpoint that misbehaves gives a failure with a name, in bounded time and memory, and the worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_misbehaves_is_named_and_harms_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bad = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let server = tokio::spawn(misbehave(listener, asked.clone()));
+    let mut world = World::boot().await;
+    world.apply_echo();
+    let file = world.folder.path().join("bad.yaml");
+    std::fs::write(&file, BAD).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    world.start("relay", &[]).await;
+    world.start("worker", &[("SPINE_VALUES__bad", &bad)]).await;
+    world.start("router", &[]).await;
+    world.ok(&["publish", "--type", "com.test.bad", "--source", SOURCE, "--id", "bad"]);
+    let run = world.settled("bad")["runs"][0].take();
+    let failure = |id: &str| (task(&run, id)["error"]["type"].as_str().unwrap(), task(&run, id)["attempts"].clone());
+    assert_eq!(failure("hang"), ("Timeout", json!(2)));
+    assert_eq!(failure("stream"), ("AnswerTooLarge", json!(1)));
+    assert_eq!(failure("drip"), ("Timeout", json!(2)));
+    assert_eq!(failure("big"), ("AnswerTooLarge", json!(1)));
+    assert_eq!(failure("redirect"), ("HttpStatus", json!(1)));
+    assert_eq!(failure("json"), ("InvalidAnswer", json!(1)));
+    assert_eq!(failure("binary"), ("InvalidAnswer", json!(1)));
+    assert_eq!(failure("garbage"), ("HttpTransport", json!(2)));
+    assert_eq!(run["run"]["status"], "failed");
+    assert!(!asked.lock().unwrap().contains(&"/secret".to_owned()), "the redirect was followed");
+    // The worker that did all this still works.
+    world.ask("good");
+    assert_eq!(world.settled("good")["runs"][0]["run"]["status"], "completed");
+    server.abort();
+    world.end().await;
+}
+
+const BAD: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: bad}
+spec:
+  on: [{event: com.test.bad}]
+  tasks:
+    - {id: hang, uses: http, timeout: 1s, retry: {maxAttempts: 2, initialInterval: 10ms}, with: {method: GET, url: "${ config.bad }/hang"}}
+    - {id: stream, uses: http, with: {method: GET, url: "${ config.bad }/stream"}}
+    - {id: drip, uses: http, timeout: 1s, retry: {maxAttempts: 2, initialInterval: 10ms}, with: {method: GET, url: "${ config.bad }/drip"}}
+    - {id: big, uses: http, with: {method: GET, url: "${ config.bad }/big"}}
+    - {id: redirect, uses: http, with: {method: GET, url: "${ config.bad }/redirect"}}
+    - {id: json, uses: http, with: {method: GET, url: "${ config.bad }/json"}}
+    - {id: binary, uses: http, with: {method: GET, url: "${ config.bad }/binary"}}
+    - {id: garbage, uses: http, retry: {maxAttempts: 2, initialInterval: 10ms}, with: {method: GET, url: "${ config.bad }/garbage"}}
+"#;
+
+/// A server that answers each path in its own wrong way, and notes who was asked for what.
+async fn misbehave(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let asked = asked.clone();
+        tokio::spawn(async move {
+            // A client that gave up is what most of these paths are for.
+            if let Err(error) = answer_wrongly(stream, &asked).await {
+                eprintln!("the client left: {error}");
+            }
+        });
+    }
+}
+
+async fn answer_wrongly(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut stream = BufStream::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    asked.lock().unwrap().push(path.clone());
+    let head = |rest: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{rest}\r\n\r\n");
+    match path.as_str() {
+        "/stream" | "/drip" => {
+            stream.write_all(head("Content-Type: text/plain").as_bytes()).await?;
+            let pause = Duration::from_millis(if path == "/drip" { 100 } else { 0 });
+            loop {
+                stream.write_all(&[b'x'; 1024]).await?;
+                stream.flush().await?;
+                tokio::time::sleep(pause).await;
+            }
+        }
+        "/big" => {
+            stream.write_all(head("Content-Type: application/json\r\nContent-Length: 5000000").as_bytes()).await?;
+            stream.write_all(&vec![b' '; 5_000_000]).await?;
+        }
+        "/redirect" => {
+            stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /secret\r\nContent-Length: 0\r\n\r\n").await?;
+        }
+        "/json" => stream.write_all((head("Content-Type: application/json") + "{\"a\": ").as_bytes()).await?,
+        "/binary" => {
+            stream.write_all(head("Content-Type: image/png").as_bytes()).await?;
+            stream.write_all(&[0x89, 0xff, 0xfe]).await?;
+        }
+        "/garbage" => stream.write_all(b"this is no HTTP\r\n\r\n").await?,
+        _ => std::future::pending::<()>().await,
+    }
+    stream.flush().await
 }
 
 const SQL: &str = r#"
