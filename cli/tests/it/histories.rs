@@ -4,6 +4,7 @@
 //! replays it with the code of its day. A recorded history stays when the code changes: runs like it may be
 //! in flight.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use futures::TryStreamExt as _;
@@ -37,13 +38,9 @@ async fn every_kind_of_run_costs_what_the_docs_say() {
     let client = temporal::client(world.stack.temporal_address()).await.unwrap();
     let docs = include_str!("../../../docs/architecture.md");
     for (kind, name, fewest, most) in KINDS {
-        let run = run(&world, kind);
-        let history = closed_history(&client, &run).await;
-        let events = history["events"].as_array().unwrap().len();
-        assert!((fewest..=most).contains(&events), "{kind}: {events} events: {history:#}");
+        record(kind, &history_of(&world, &client, kind, fewest..=most).await);
         let stated = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
         assert!(docs.contains(&format!("\n| {name} | {stated} |\n")), "the docs do not say {stated} of {name}");
-        record(kind, &history);
     }
     world.end().await;
 }
@@ -74,8 +71,26 @@ async fn a_tick_and_a_start_that_is_no_run_end_well() {
     world.end().await;
 }
 
+/// The history of a run of this kind that costs what it should.
+///
+/// A machine that stalls for seconds has workflow tasks time out, which costs events of its own: a kind may try
+/// a few times, and code that costs more costs it each time.
+async fn history_of(world: &World, client: &Client, kind: &str, expected: RangeInclusive<usize>) -> Value {
+    let mut seen = Vec::new();
+    for attempt in 0..3 {
+        let run = run(world, kind, &format!("{kind}-{attempt}"));
+        let history = closed_history(client, &run).await;
+        let events = history["events"].as_array().unwrap();
+        if expected.contains(&events.len()) {
+            return history;
+        }
+        seen.push(events.iter().map(|event| event["eventType"].to_string()).collect::<Vec<_>>());
+    }
+    panic!("{kind}: {expected:?} events were expected: {seen:#?}");
+}
+
 /// Publishes the event that starts a run of this kind; returns its id once it has ended.
-fn run(world: &World, kind: &str) -> String {
+fn run(world: &World, kind: &str, event: &str) -> String {
     world.ok(&[
         "publish",
         "--type",
@@ -83,11 +98,11 @@ fn run(world: &World, kind: &str) -> String {
         "--source",
         "https://test.example",
         "--id",
-        kind,
+        event,
         "--data",
         r#"{"total": 10, "tier": "gold", "orders": 1}"#,
     ]);
-    let trace = world.settled(kind);
+    let trace = world.settled(event);
     let run = &trace["runs"][0]["run"];
     let expected = if kind == "failing" { "failed" } else { "completed" };
     assert_eq!(run["status"], expected, "{trace:#}");
@@ -95,7 +110,7 @@ fn run(world: &World, kind: &str) -> String {
 }
 
 /// The history of a workflow once it has ended, as it is written to a file.
-async fn closed_history(client: &Client, run: &str) -> Value {
+pub(crate) async fn closed_history(client: &Client, run: &str) -> Value {
     let handle = client.get_workflow_handle::<UntypedWorkflow>(run);
     wait::until("Temporal has closed the run", PATIENCE, async || {
         let events: Vec<_> = handle.fetch_history(Default::default()).try_collect().await.unwrap();
