@@ -141,7 +141,11 @@ pub(crate) fn spawn(
                 (parts.store.clone().with_context(missing)?, parts.temporal.clone().with_context(missing)?);
             let databases = connect::databases(&parts.config)?;
             let (values, max_tasks) = (parts.config.values.clone(), parts.config.worker.max_tasks);
-            let resources = spine_worker::Resources { store, values, databases, metrics, health, max_tasks };
+            let secrets = spine_worker::Secrets {
+                named: parts.config.secrets.clone(),
+                folder: parts.config.worker.secrets_dir.clone(),
+            };
+            let resources = spine_worker::Resources { store, values, databases, secrets, metrics, health, max_tasks };
             tasks.spawn("worker", spine_worker::run(temporal, resources, shutdown));
         }
         Service::Relay => {

@@ -67,6 +67,12 @@ async fn look_up(engine: &Engine, source: &ContextSource, scope: &Scope) -> Resu
 }
 
 async fn try_once(engine: &Engine, source: &ContextSource, scope: &Scope) -> Result<Value, Attempt> {
+    let secrets = engine.secrets.reveal(source.lookup.secrets()).await?;
+    let scope = scope.clone().with_secrets(secrets.values());
+    secrets.hide_from(ask(engine, source, &scope).await)
+}
+
+async fn ask(engine: &Engine, source: &ContextSource, scope: &Scope) -> Result<Value, Attempt> {
     match &source.lookup {
         Lookup::Http { url, headers } => {
             let url = url.render_url(scope).map_err(unusable)?;

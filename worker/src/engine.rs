@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::definitions::Definitions;
 use crate::http::{Attempt, HttpClient};
+use crate::secrets::Secrets;
 
 /// What the worker works with.
 pub struct Resources {
@@ -24,6 +25,8 @@ pub struct Resources {
     pub values: BTreeMap<String, Value>,
     /// The databases that `sql` contexts and tasks may name.
     pub databases: BTreeMap<String, QueryDatabase>,
+    /// What `secret("name")` gives.
+    pub secrets: Secrets,
     /// Counters.
     pub metrics: Metrics,
     /// Says whether the worker is up.
@@ -36,6 +39,7 @@ pub struct Resources {
 pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) databases: BTreeMap<String, QueryDatabase>,
+    pub(crate) secrets: Secrets,
     pub(crate) metrics: Metrics,
     pub(crate) http: HttpClient,
     pub(crate) definitions: Definitions,
@@ -54,6 +58,7 @@ impl Engine {
         Self {
             store: resources.store,
             databases: resources.databases,
+            secrets: resources.secrets,
             metrics: resources.metrics,
             http: HttpClient::new(),
             definitions: Definitions::default(),

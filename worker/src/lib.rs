@@ -17,6 +17,7 @@ mod http;
 mod progress;
 mod protocol;
 mod replay;
+mod secrets;
 mod task;
 mod workflow;
 
@@ -31,6 +32,7 @@ use thiserror::Error;
 
 pub use engine::Resources;
 pub use replay::{ReplayError, replay};
+pub use secrets::Secrets;
 
 use engine::Engine;
 

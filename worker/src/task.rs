@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use spine_core::names;
 use spine_core::notice::RunFacts;
-use spine_core::planning::Request;
+use spine_core::planning::{self, Request};
 use spine_core::run::{Failure, TaskStatus};
 use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
 use spine_store::{OutboxEvent, StoreError, TaskRow};
@@ -16,9 +16,11 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::advance;
 use crate::context::{chain, sql_failed};
-use crate::engine::{Engine, now};
+use crate::engine::{Engine, RunView, now};
 use crate::http::{Attempt, Outbound};
+use crate::progress;
 use crate::protocol::{AdvanceInput, Next, TaskInput};
+use crate::secrets::Revealed;
 
 /// What the worker registers.
 pub(crate) struct Activities {
@@ -58,7 +60,11 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
     if row.status != TaskStatus::Created {
         return Ok(());
     }
-    match perform(engine, run, input, &row).await {
+    let performed = match revealed(engine, input, &row).await {
+        Ok((request, secrets)) => secrets.hide_from(perform(engine, run, input, request).await),
+        Err(attempt) => Err(attempt),
+    };
+    match performed {
         Ok(output) => complete(engine, attempt, input, &row, &output)
             .await
             .map_err(|error| store_failure(&error, error.is_transient())),
@@ -80,10 +86,35 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
     }
 }
 
-async fn perform(engine: &Engine, run: &str, input: &TaskInput, row: &TaskRow) -> Result<Value, Attempt> {
-    let refused = |message: String| Attempt { failure: Failure::new("InvalidRequest", message), retryable: false };
-    let request: Request =
-        serde_json::from_value(row.request.clone().unwrap_or_default()).map_err(|error| refused(error.to_string()))?;
+/// The work as it was decided. Where it reads secrets, its row has words in their place: it is rendered again,
+/// from what it was decided on, and never written down.
+async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(Request, Revealed), Attempt> {
+    let stored = |error: StoreError| Attempt {
+        retryable: error.is_transient(),
+        failure: Failure::new("StoreFailed", chain(&error)),
+    };
+    let fatal = |failure: Failure| Attempt { failure, retryable: false };
+    let definition = engine.definitions.get(&engine.store, &input.run.activity, input.run.revision).await;
+    let definition = definition.map_err(stored)?.map_err(fatal)?;
+    let task = definition.tasks.iter().find(|task| task.id == input.task);
+    let names = task.map(|task| task.work.secrets()).unwrap_or_default();
+    let Some(task) = task.filter(|_| !names.is_empty()) else {
+        let request = serde_json::from_value(row.request.clone().unwrap_or_default());
+        let request = request.map_err(|error| fatal(Failure::new("InvalidRequest", error.to_string())))?;
+        return Ok((request, Revealed::default()));
+    };
+    let secrets = engine.secrets.reveal(names).await?;
+    let run = engine.store.load_run(&row.run).await.map_err(stored)?;
+    let run = run.ok_or_else(|| fatal(Failure::new("UnknownRun", format!("there is no run {}", row.run))))?;
+    let rows = engine.store.tasks_of(&row.run).await.map_err(stored)?;
+    let view = RunView { id: &run.id, activity: &run.activity, revision: run.revision };
+    let scope = engine.scope(&run.event, &view).with("context", run.context.clone().unwrap_or_default());
+    let progress = progress::of(&definition, &rows, &[]);
+    let request = planning::reveal(task, input.index, &scope.with_secrets(secrets.values()), &progress);
+    Ok((request.map_err(fatal)?, secrets))
+}
+
+async fn perform(engine: &Engine, run: &str, input: &TaskInput, request: Request) -> Result<Value, Attempt> {
     match request {
         Request::Http { method, url, headers, body } => {
             let request = Outbound {
@@ -101,7 +132,10 @@ async fn perform(engine: &Engine, run: &str, input: &TaskInput, row: &TaskRow) -
             let performed = engine.database(&database)?.perform(&key, &query, &args, within(input.timeout)).await;
             performed.map_err(|error| sql_failed(&database, &error))
         }
-        other => Err(refused(format!("a task that uses {} is not run here", other.kind()))),
+        other => {
+            let message = format!("a task that uses {} is not run here", other.kind());
+            Err(Attempt { failure: Failure::new("InvalidRequest", message), retryable: false })
+        }
     }
 }
 

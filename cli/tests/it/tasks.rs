@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use spine_testkit::process::{self, Child};
 use spine_testkit::{locate, wait};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{PATIENCE, SOURCE, World};
@@ -67,6 +67,95 @@ async fn a_statement_in_another_database_is_a_task() {
     assert!(task["error"]["message"].as_str().unwrap().contains("does not exist"), "{task:#}");
     world.end().await;
 }
+
+/// What a task or a lookup sends has the secret; what is kept, told, logged or shown has not, also where the other
+/// side answers with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_reaches_its_endpoint_and_stands_nowhere_else() {
+    const TOKENS: [&str; 2] = ["s3cr3t-of-the-configuration", "s3cr3t-of-a-file"];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let echo = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let server = tokio::spawn(misbehave(listener, asked.clone()));
+    let mut world = World::boot().await;
+    let secrets = world.folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    std::fs::write(secrets.join("rotating"), format!("{}\n", TOKENS[1])).unwrap();
+    let file = world.folder.path().join("secrets.yaml");
+    std::fs::write(&file, SECRETS).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    world.start("relay", &[]).await;
+    let settings = [
+        ("SPINE_VALUES__echo", echo.as_str()),
+        ("SPINE_SECRETS__token", TOKENS[0]),
+        ("SPINE_WORKER__SECRETS_DIR", secrets.to_str().unwrap()),
+        ("RUST_LOG", "debug"),
+    ];
+    world.start("worker", &settings).await;
+    world.start("router", &[]).await;
+    world.ok(&["publish", "--type", "com.test.secret", "--source", SOURCE, "--id", "s", "--data", r#"{"n": [1, 2]}"#]);
+    let run = world.settled("s")["runs"][0].take();
+    assert_eq!(run["run"]["status"], "failed", "{run:#}");
+    assert_eq!(task(&run, "missing")["error"]["type"], "UnknownSecret");
+    assert_eq!(task(&run, "tell")["status"], "completed", "{run:#}");
+    assert_eq!(task(&run, "echo")["output"], "/echo/1 Bearer [secret token] {\"n\":1,\"other\":\"[secret rotating]\"}");
+    assert_eq!(task(&run, "echo")["request"]["headers"]["Authorization"], "Bearer [secret token]");
+    assert_eq!(run["run"]["context"]["who"], "/echo/who Bearer [secret token] ");
+    let sent = asked.lock().unwrap().join("\n");
+    for expected in [
+        "/echo/who Bearer s3cr3t-of-the-configuration ",
+        "/echo/2 Bearer s3cr3t-of-the-configuration {\"n\":2,\"other\":\"s3cr3t-of-a-file\"}",
+    ] {
+        assert!(sent.contains(expected), "{expected} in {sent}");
+    }
+
+    let client = spine_testkit::temporal::client(world.stack.temporal_address()).await.unwrap();
+    let history = crate::histories::closed_history(&client, run["run"]["id"].as_str().unwrap()).await;
+    let dump = Command::new(locate::postgres("pg_dump").unwrap()).arg(world.stack.database_url()).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let logs = ["worker", "router", "relay"]
+        .map(|name| std::fs::read(world.folder.path().join(format!("{name}.log"))).unwrap());
+    let shown = world.spine(&["config", "show"]).envs(settings).output().unwrap().stdout;
+    let places = [
+        ("run", run.to_string()),
+        ("history", history.to_string()),
+        ("config show", String::from_utf8(shown).unwrap()),
+    ];
+    let places = places.into_iter().chain([("database", String::from_utf8(dump.stdout).unwrap())]);
+    for (place, text) in places.chain(logs.map(|log| ("log", String::from_utf8(log).unwrap()))) {
+        assert!(!text.is_empty(), "nothing was looked through in {place}");
+        // Payloads stand in history as base64, whose text depends on where in a group of three a word begins.
+        let forms = |token: &str| {
+            (0..3).map(|skip| base64(&token.as_bytes()[skip..])).chain([token.to_owned()]).collect::<Vec<_>>()
+        };
+        for form in TOKENS.into_iter().flat_map(forms) {
+            assert!(!text.contains(&form), "{form} stands in {place}:\n{text}");
+        }
+    }
+    server.abort();
+    world.end().await;
+}
+
+const SECRETS: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: secrets}
+spec:
+  on: [{event: com.test.secret}]
+  context:
+    who: {http: {url: "${ config.echo }/echo/who", headers: {Authorization: 'Bearer ${ secret("token") }'}}}
+  tasks:
+    - id: echo
+      forEach: event.data.n
+      uses: http
+      with:
+        method: POST
+        url: ${ config.echo }/echo/${ item }
+        headers: {Authorization: 'Bearer ${ secret("token") }'}
+        body: {n: "${ item }", other: '${ secret("rotating") }'}
+    - {id: tell, needs: [echo], uses: emit, with: {type: com.test.told, data: "${ tasks.echo.output }"}}
+    - {id: missing, uses: http, with: {method: GET, url: "${ config.echo }/echo/x", headers: {A: '${ secret("none") }'}}}
+"#;
 
 /// Each endpoint that misbehaves gives a failure with a name, in bounded time and memory, and the worker goes on.
 #[tokio::test(flavor = "multi_thread")]
@@ -139,6 +228,9 @@ async fn answer_wrongly(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::i
     stream.read_line(&mut line).await?;
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     asked.lock().unwrap().push(path.clone());
+    if path.starts_with("/echo/") {
+        return echo(&mut stream, &path, asked).await;
+    }
     let head = |rest: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{rest}\r\n\r\n");
     match path.as_str() {
         "/stream" | "/drip" => {
@@ -166,6 +258,34 @@ async fn answer_wrongly(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::i
         _ => std::future::pending::<()>().await,
     }
     stream.flush().await
+}
+
+/// Answers with the path, the `Authorization` and the body that it was sent, and notes them.
+async fn echo(stream: &mut BufStream<TcpStream>, path: &str, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let (mut authorization, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => value.clone_into(&mut authorization),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let text = format!("{path} {authorization} {}", String::from_utf8(body).unwrap());
+    asked.lock().unwrap().push(text.clone());
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", text.len());
+    stream.write_all((head + &text).as_bytes()).await?;
+    stream.flush().await
+}
+
+/// The text that stands in any base64 of something with this in it: without what depends on what follows.
+fn base64(bytes: &[u8]) -> String {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.encode(&bytes[..bytes.len() / 3 * 3])
 }
 
 const SQL: &str = r#"

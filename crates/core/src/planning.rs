@@ -105,6 +105,20 @@ pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Resul
     Ok(step)
 }
 
+/// The work of an instance that was decided before, rendered again from the same scope, which now has the
+/// values of its secrets. Every other time these stand as words.
+pub fn reveal(task: &Task, index: u32, scope: &Scope, progress: &Progress) -> Result<Request, Failure> {
+    let scope = scope.clone().with("tasks", tasks_value(progress));
+    let rendered = match &task.for_each {
+        None => render(&task.work, &scope),
+        Some(for_each) => items(for_each, &scope).and_then(|items| {
+            let item = items.into_iter().nth(index as usize).unwrap_or_default();
+            render(&task.work, &scope.with("item", item).with("index", Value::from(index)))
+        }),
+    };
+    rendered.map_err(|error| expression_failure(&task.id, &error))
+}
+
 /// Whether any task instance has not ended.
 pub fn is_pending(progress: &Progress) -> bool {
     progress.values().any(TaskProgress::is_pending)
@@ -255,7 +269,7 @@ fn instance(task: &Task, index: u32, each: bool, scope: &Scope) -> Result<Decide
         task: task.id.clone(),
         index,
         each,
-        work: render(&task.work, scope)?,
+        work: render(&task.work, &scope.clone().with_redacted(task.work.secrets()))?,
         retry: task.retry.clone(),
         timeout: task.timeout,
         deadline: task.deadline,

@@ -211,6 +211,7 @@ fn look_up(
 }
 
 fn lookup(lookup: &Lookup, scope: &Scope) -> Result<Value, EvalError> {
+    let scope = &scope.clone().with_redacted(lookup.secrets());
     Ok(match lookup {
         Lookup::Http { url, headers } => {
             let headers =

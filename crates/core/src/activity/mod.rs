@@ -7,7 +7,7 @@ mod instance;
 mod parse;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -232,7 +232,28 @@ pub enum Work {
     },
 }
 
+impl Lookup {
+    /// The names of the secrets that it reads.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        match self {
+            Lookup::Http { url, headers } => headers.values().chain([url]).flat_map(Template::secrets).collect(),
+            Lookup::Sql { args, .. } => args.iter().flat_map(Template::secrets).collect(),
+        }
+    }
+}
+
 impl Work {
+    /// The names of the secrets that it reads. Only work that leaves by `http` or `sql` may read any.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        match self {
+            Work::Http { url, headers, body, .. } => {
+                headers.values().chain([url]).chain(body).flat_map(Template::secrets).collect()
+            }
+            Work::Sql { args, .. } => args.iter().flat_map(Template::secrets).collect(),
+            Work::Emit { .. } | Work::Worker { .. } | Work::Human { .. } => BTreeSet::new(),
+        }
+    }
+
     /// The word after `uses:`.
     pub fn kind(&self) -> &'static str {
         match self {

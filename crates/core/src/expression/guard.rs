@@ -159,6 +159,12 @@ fn references<'f>(facts: &'f mut Facts, variable: &str) -> Option<&'f mut BTreeS
     }
 }
 
+/// Names that can be a file's and nothing else.
+fn is_secret_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (1..=63).contains(&name.len()) && !name.starts_with('.') && name.chars().all(allowed)
+}
+
 fn check_call(call: &CallExpr, visit: &Visit<'_>, facts: &mut Facts) -> Result<(), String> {
     if call.func_name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         facts.functions.insert(call.func_name.clone());
@@ -172,9 +178,13 @@ fn check_call(call: &CallExpr, visit: &Visit<'_>, facts: &mut Facts) -> Result<(
                 [name] if call.target.is_none() => text_of(&name.expr),
                 _ => None,
             };
-            facts
-                .secrets
-                .insert(name.ok_or("secret() takes a name written as a literal, e.g. secret(\"crm-token\")")?.into());
+            let name = name.ok_or("secret() takes a name written as a literal, e.g. secret(\"crm-token\")")?;
+            if !is_secret_name(name) {
+                return Err(format!(
+                    "no secret is named {name:?}: 1 to 63 letters, digits, `_`, `-` and `.`, and no `.` at the start"
+                ));
+            }
+            facts.secrets.insert(name.into());
         }
         _ => {}
     }

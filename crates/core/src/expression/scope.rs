@@ -1,6 +1,6 @@
 //! The variables that an expression sees, and how the interpreter gets at them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,6 +40,16 @@ impl Scope {
     pub fn with_secrets(mut self, secrets: impl Into<Arc<BTreeMap<String, String>>>) -> Self {
         self.secrets = Some(secrets.into());
         self
+    }
+
+    /// This scope with a word in place of each of these secrets, for what people read.
+    #[must_use]
+    pub fn with_redacted(self, secrets: BTreeSet<String>) -> Self {
+        let word = |name: String| {
+            let word = format!("[secret {name}]");
+            (name, word)
+        };
+        self.with_secrets(secrets.into_iter().map(word).collect::<BTreeMap<_, _>>())
     }
 
     /// The value of a variable.

@@ -10,6 +10,12 @@ pub(super) const VALUES: &str = "values";
 /// The section of named databases; any key.
 pub(super) const DATABASES: &str = "databases";
 
+/// The section of secrets that activities may name; any key.
+pub(super) const SECRETS: &str = "secrets";
+
+/// The sections whose keys the operator makes up.
+pub(super) const FREE: [&str; 3] = [VALUES, DATABASES, SECRETS];
+
 /// A key, its default and the ecosystem's own name for it.
 pub(super) struct Key {
     /// `section.name`.
@@ -33,9 +39,10 @@ pub(super) const INGRESS_MAX_BODY_BYTES: &str = "ingress.max_body_bytes";
 pub(super) const METRICS_LISTEN: &str = "metrics.listen";
 pub(super) const ROUTER_MAX_IN_FLIGHT: &str = "router.max_in_flight";
 pub(super) const WORKER_MAX_TASKS: &str = "worker.max_tasks";
+pub(super) const WORKER_SECRETS_DIR: &str = "worker.secrets_dir";
 
-/// Every key outside [`VALUES`] and [`DATABASES`].
-pub(super) const KEYS: [Key; 11] = [
+/// Every key outside the sections of [`FREE`].
+pub(super) const KEYS: [Key; 12] = [
     key(NATS_URL, Some("nats://127.0.0.1:4222"), Some("NATS_URL")),
     key(NATS_CREDS, None, Some("NATS_CREDS")),
     key(TEMPORAL_ADDRESS, Some("127.0.0.1:7233"), Some("TEMPORAL_ADDRESS")),
@@ -49,6 +56,7 @@ pub(super) const KEYS: [Key; 11] = [
     // The reason stands at `Router::max_in_flight`.
     key(ROUTER_MAX_IN_FLIGHT, Some("256"), None),
     key(WORKER_MAX_TASKS, Some("100"), None),
+    key(WORKER_SECRETS_DIR, None, None),
 ];
 
 /// Refuses the first key of `layer` that nobody knows, in alphabetical order.
@@ -58,7 +66,7 @@ pub(super) fn check(layer: &Map<String, Value>, origin: &str) -> Result<(), Conf
 
 fn check_section(section: &str, value: &Value, origin: &str) -> Result<(), ConfigError> {
     let origin = value.origin().unwrap_or(origin);
-    let free = section == VALUES || section == DATABASES;
+    let free = FREE.contains(&section);
     let known = free || KEYS.iter().any(|key| section_of(key.name) == section);
     match &value.kind {
         ValueKind::Table(_) if free => Ok(()),
@@ -93,7 +101,7 @@ pub(super) fn unknown(key: &str, origin: &str) -> ConfigError {
 }
 
 fn nearest(key: &str) -> Nearest {
-    let free = [VALUES, DATABASES].into_iter().filter(|_| !key.contains('.'));
+    let free = FREE.into_iter().filter(|_| !key.contains('.'));
     let names = KEYS.iter().map(|key| key.name).chain(free);
     let distance = |name: &str| strsim::osa_distance(&key.to_lowercase(), name);
     let best = names.map(|name| (distance(name), name)).min();

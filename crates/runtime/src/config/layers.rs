@@ -128,7 +128,7 @@ pub(super) fn own(env: &BTreeMap<String, String>) -> Result<Layer, ConfigError> 
             continue;
         };
         let section = section.to_lowercase();
-        let free = section == VALUES || section == DATABASES;
+        let free = keys::FREE.contains(&section.as_str());
         let rest = if free { free_name(rest) } else { rest.to_lowercase() };
         let key = format!("{section}.{}", rest.replace("__", "."));
         layer.put_key(&key, &variable_origin(variable), text);

@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use error::{ConfigError, Nearest};
 pub use stack_file::StackFile;
 
-use crate::secret::{Secret, redact_url};
+use crate::secret::{REDACTED, Secret, redact_url};
 use read::{Reader, Show};
 
 /// The configuration file that is used if there is one and none is named.
@@ -65,8 +65,10 @@ pub struct Config {
     pub worker: Worker,
     /// The operator's plain values, `config.*` in expressions. Keys keep their case.
     pub values: BTreeMap<String, serde_json::Value>,
-    /// Named databases for the `sql` context, as URLs.
+    /// Named databases for `sql` contexts and tasks, as URLs.
     pub databases: BTreeMap<String, Secret>,
+    /// What `secret("name")` gives in activities.
+    pub secrets: BTreeMap<String, Secret>,
     entries: Vec<Entry>,
 }
 
@@ -128,6 +130,8 @@ pub struct Worker {
     /// The most tasks at work at once. They mostly wait for others; 100 keep those busy and one
     /// worker's memory small.
     pub max_tasks: usize,
+    /// A folder with a file for each secret that is not named under `secrets`.
+    pub secrets_dir: Option<PathBuf>,
 }
 
 /// One key as `spine config show` prints it.
@@ -203,9 +207,10 @@ fn typed(mut reader: Reader) -> Result<Config, ConfigError> {
         },
         metrics: Metrics { listen: listen(&mut reader, keys::METRICS_LISTEN)? },
         router: Router { max_in_flight: reader.count(keys::ROUTER_MAX_IN_FLIGHT)? },
-        worker: Worker { max_tasks: reader.count(keys::WORKER_MAX_TASKS)? },
+        worker: worker(&mut reader)?,
         values: values(&mut reader)?,
         databases: databases(&mut reader)?,
+        secrets: secrets(&mut reader)?,
         entries: reader.entries,
     })
 }
@@ -225,6 +230,14 @@ fn temporal(reader: &mut Reader) -> Result<Temporal, ConfigError> {
     })
 }
 
+fn worker(reader: &mut Reader) -> Result<Worker, ConfigError> {
+    let folder = "the path of a folder with one file for each secret";
+    Ok(Worker {
+        max_tasks: reader.count(keys::WORKER_MAX_TASKS)?,
+        secrets_dir: reader.optional(keys::WORKER_SECRETS_DIR, Show::All, folder, valid::path)?,
+    })
+}
+
 fn listen(reader: &mut Reader, key: &'static str) -> Result<SocketAddr, ConfigError> {
     reader.text(key, Show::All, "an IP address and a port, such as 127.0.0.1:8080", |text| text.parse().ok())
 }
@@ -240,4 +253,12 @@ fn databases(reader: &mut Reader) -> Result<BTreeMap<String, Secret>, ConfigErro
         _ => None,
     };
     Ok(reader.section(keys::DATABASES, url, valid::POSTGRES)?.into_iter().collect())
+}
+
+fn secrets(reader: &mut Reader) -> Result<BTreeMap<String, Secret>, ConfigError> {
+    let secret = |value: &config::Value| match &value.kind {
+        ValueKind::String(text) if !text.is_empty() => Some((Secret::new(text.clone()), REDACTED.to_owned())),
+        _ => None,
+    };
+    Ok(reader.section(keys::SECRETS, secret, "a text")?.into_iter().collect())
 }

@@ -87,9 +87,6 @@ pub(super) fn text_templates(d: &mut Decoder, fields: &Fields<'_>, name: &str, s
 }
 
 fn report(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>, uses: &Uses) {
-    if uses.secret() {
-        d.not_executed(at, "`secret()`");
-    }
     for message in scope.check(uses) {
         d.problem(at, message);
     }

@@ -124,6 +124,11 @@ impl<'a> Scope<'a> {
         Self { secrets: true, ..self }
     }
 
+    /// Work whose inputs stand in events, in history or before people.
+    pub(super) fn without_secrets(self) -> Self {
+        Self { secrets: false, ..self }
+    }
+
     /// Its `undo`.
     pub(super) fn with_output(mut self) -> Self {
         self.variables.push("output");
@@ -139,7 +144,7 @@ impl<'a> Scope<'a> {
         let functions =
             functions.map(|name| format!("unknown function `{name}()`; {}", grammar::suggest(name, &known)));
         let secret = (uses.functions.contains("secret") && !self.secrets)
-            .then(|| "`secret()` is in scope only in `with`, `undo` and `context`".to_owned());
+            .then(|| "`secret()` is in scope only in `context` and in what uses http or sql".to_owned());
         let tasks = uses.tasks.iter().filter_map(|name| self.check_task(name));
         let contexts = uses.contexts.iter().filter_map(|name| self.check_context(name));
         let nameless = uses.nameless.iter().filter_map(|name| self.check_nameless(name));
@@ -241,10 +246,5 @@ impl Uses {
             nameless: template.nameless_references(),
             functions: template.functions(),
         }
-    }
-
-    /// Whether a secret is among it.
-    pub(super) fn secret(&self) -> bool {
-        self.functions.contains("secret")
     }
 }

@@ -21,12 +21,13 @@ pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) ->
         d.problem(&uses, format!("`uses: {later}` is not supported yet"));
         return None;
     }
-    let (object, decode): (&'static Object, Decode) = match d.word(fields, "uses")? {
-        "http" => (&HTTP, http),
-        "emit" => (&EMIT, emit),
-        "sql" => (&SQL, statement),
-        "human" => (&HUMAN, human),
-        _ => (&WORKER, worker),
+    let public = scope.clone().without_secrets();
+    let (object, decode, scope): (&'static Object, Decode, _) = match d.word(fields, "uses")? {
+        "http" => (&HTTP, http, scope),
+        "emit" => (&EMIT, emit, &public),
+        "sql" => (&SQL, statement, scope),
+        "human" => (&HUMAN, human, &public),
+        _ => (&WORKER, worker, &public),
     };
     let with = fields.get("with").and_then(|at| d.map(&at, object))?;
     decode(d, &with, scope)
