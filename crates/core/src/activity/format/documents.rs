@@ -130,7 +130,7 @@ pub const FLOW: Object = Object::new(
         Key::new(
             "debounce",
             Shape::Object(&DEBOUNCE),
-            "Starts one run, for the last event, once no more have come for a while.",
+            "Starts one run, for the last event, once no more have come for a while; with `batch`, for all of them.",
         ),
         Key::new(
             "batch",
@@ -141,7 +141,7 @@ pub const FLOW: Object = Object::new(
         Key::new(
             "singleton",
             Shape::Words(&["skip", "cancel_running"]),
-            "At most one run at once: a further event is skipped, or cancels the one that runs.",
+            "At most one run at once, whatever `concurrency` says: a further event is skipped, or cancels the one that runs.",
         ),
     ],
 );

@@ -6,11 +6,6 @@ use super::scope::Scope;
 use crate::activity::format::{BATCH, DEBOUNCE, FLOW, RATE};
 use crate::activity::{Batch, Debounce, Flow, Rate, Singleton};
 
-/// Pairs that contradict each other, and why.
-const CONTRADICTIONS: [(&str, &str, &str); 2] = [
-    ("singleton", "concurrency", "`singleton` already means one run at once; leave one of the two out"),
-    ("debounce", "batch", "`debounce` keeps the last event and `batch` all of them; leave one of the two out"),
-];
 /// What makes no sense where events of one key already go to one instance.
 const NOT_STATEFUL: [&str; 3] = ["debounce", "batch", "singleton"];
 
@@ -35,11 +30,6 @@ pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, spec: &Fields<'_>) -> Opt
 }
 
 fn check(d: &mut Decoder, fields: &Fields<'_>, spec: &Fields<'_>) {
-    for (one, other, why) in CONTRADICTIONS {
-        if let Some(at) = fields.get(one).filter(|_| fields.has(other)) {
-            d.problem_at_key(&at, why);
-        }
-    }
     for name in NOT_STATEFUL.into_iter().filter(|_| spec.has("instance")) {
         if let Some(at) = fields.get(name) {
             d.problem_at_key(&at, "can't stand beside `instance`, where every event of a key goes to its instance");
