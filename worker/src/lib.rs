@@ -19,6 +19,7 @@ mod protocol;
 mod replay;
 mod secrets;
 mod task;
+mod watch;
 mod workflow;
 
 use std::sync::Arc;
@@ -74,6 +75,7 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
     let start = |error: &dyn std::fmt::Display| WorkerError::Start(error.to_string());
     let runtime = Runtime::from_current_tokio(Default::default()).map_err(|error| start(&error))?;
     let component = resources.health.register("worker");
+    let (store, database) = (resources.store.clone(), resources.health.register("database"));
     let max_tasks = resources.max_tasks;
     let activities = task::Activities { engine: Arc::new(Engine::new(resources)) };
     let options = WorkerOptions::new(names::TASK_QUEUE)
@@ -90,10 +92,12 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
     tokio::pin!(running);
     let result = tokio::select! {
         result = &mut running => result,
+        () = watch::watch(&store, &database) => unreachable!("it watches for ever"),
         () = shutdown.requested() => {
             stop();
             running.await
         }
     };
+    component.down("it has stopped");
     result.map_err(|error| WorkerError::Run(error.to_string()))
 }

@@ -140,7 +140,7 @@ fn states(world: &World) -> BTreeMap<u64, u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_registry_routers_go_on_and_the_relay_says_so() {
+async fn without_the_registry_routers_go_on_and_the_others_say_so() {
     let mut world = World::echo().await;
     world.stack.servers().await.postgres.as_mut().unwrap().process().kill().unwrap();
     // A router that starts meanwhile has all that it needs in the catalog.
@@ -162,11 +162,19 @@ async fn without_the_registry_routers_go_on_and_the_relay_says_so() {
     .await;
     assert!(!ready, "{text}");
     assert!(world.metric("relay", "spine_component_up{component=\"relay\"}").await < 0.5);
+    wait::until("the worker says what is away", PATIENCE, async || {
+        let (ready, text) = world.ready("worker").await;
+        (!ready && text.contains("runs wait for the database")).then_some(())
+    })
+    .await;
+    assert!(world.metric("worker", "spine_component_up{component=\"database\"}").await < 0.5);
     world.stack.servers().await.postgres.as_mut().unwrap().restart().await.unwrap();
     for n in 0..5 {
         assert_eq!(world.settled(&format!("during-{n}"))["runs"][0]["run"]["status"], "completed");
     }
-    wait::until("the relay is well again", PATIENCE, async || world.ready("relay").await.0.then_some(())).await;
+    for service in ["relay", "worker"] {
+        wait::until("it is well again", PATIENCE, async || world.ready(service).await.0.then_some(())).await;
+    }
     world.end().await;
 }
 
