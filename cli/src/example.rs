@@ -24,6 +24,6 @@ pub(crate) const ORDER_PLACED: &str = include_str!("../../examples/events/order-
 
 /// All documents of the example.
 pub(crate) fn documents() -> anyhow::Result<Vec<Document>> {
-    let parsed = FILES.iter().map(|(name, text)| Ok(activity::parse(name, text)?));
+    let parsed = FILES.iter().map(|(name, text)| Ok(activity::parse_with(name, text, spine_schemas::check)?));
     Ok(parsed.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }

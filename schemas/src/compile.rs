@@ -2,6 +2,7 @@
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
+use spine_core::activity::SchemaFault;
 
 use crate::expansion;
 
@@ -38,8 +39,23 @@ pub enum SchemaError {
     #[error("expanded, more than {} subschemas apply to one value", expansion::MAX_EXPANSION)]
     Explosive,
     /// It is no JSON Schema.
-    #[error("not a JSON Schema: {0}")]
-    Invalid(String),
+    #[error("not a JSON Schema: at {pointer:?}: {reason}")]
+    Invalid {
+        /// A JSON pointer to the part that is wrong.
+        pointer: String,
+        /// What is wrong there.
+        reason: String,
+    },
+}
+
+/// What is wrong with a schema of a definition, for [`parse_with`](spine_core::activity::parse_with).
+pub fn check(schema: &Value) -> Result<(), SchemaFault> {
+    compile(schema).map(drop).map_err(|error| match error {
+        SchemaError::Invalid { pointer, reason } => {
+            SchemaFault { pointer, message: format!("not a JSON Schema: {reason}") }
+        }
+        error => SchemaFault { pointer: String::new(), message: error.to_string() },
+    })
 }
 
 /// Compiles `schema`: no references to elsewhere, linear patterns, formats asserted and known. The
@@ -59,12 +75,12 @@ pub fn compile(schema: &Value) -> Result<Validator, SchemaError> {
         .should_validate_formats(true)
         .should_ignore_unknown_formats(false)
         .build(schema)
-        .map_err(|error| SchemaError::Invalid(invalid(&error)))
+        .map_err(|error| invalid(&error))
 }
 
-fn invalid(error: &jsonschema::ValidationError<'_>) -> String {
-    let text: String = error.to_string().chars().take(200).collect();
-    format!("at {:?}: {text}", error.instance_path().as_str())
+fn invalid(error: &jsonschema::ValidationError<'_>) -> SchemaError {
+    let reason = error.to_string().chars().take(200).collect();
+    SchemaError::Invalid { pointer: error.instance_path().as_str().to_owned(), reason }
 }
 
 fn depth_exceeds(value: &Value, levels: usize) -> bool {

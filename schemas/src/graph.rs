@@ -139,7 +139,9 @@ impl<'a> Builder<'a> {
     }
 
     fn target(&mut self, reference: &Value) -> Result<usize, SchemaError> {
-        let text = reference.as_str().ok_or_else(|| SchemaError::Invalid("$ref is no string".into()))?;
+        let text = reference
+            .as_str()
+            .ok_or_else(|| SchemaError::Invalid { pointer: String::new(), reason: "$ref is no string".into() })?;
         let pointer = text
             .strip_prefix('#')
             .filter(|pointer| pointer.is_empty() || pointer.starts_with('/'))

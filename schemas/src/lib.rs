@@ -10,7 +10,7 @@ mod graph;
 mod payload;
 pub mod reference;
 
-pub use compile::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaError, compile};
+pub use compile::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaError, check, compile};
 pub use expansion::MAX_EXPANSION;
 pub use jsonschema::Validator;
 pub use payload::{InvalidSchema, PayloadSchemas};

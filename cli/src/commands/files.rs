@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::Value;
-use spine_core::activity::{self, Document, Work};
+use spine_core::activity::{self, Document};
 use spine_core::document::{Pos, Problem, Problems};
 
 use crate::failure::invalid;
@@ -89,42 +88,14 @@ fn read_file(path: &Path) -> anyhow::Result<Read> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| invalid(format!("read {file}: {error}")))?;
     let documents = match String::from_utf8(bytes) {
-        Ok(text) => activity::parse(&file, &text).and_then(|documents| with_schemas(&file, documents)),
-        Err(_) => Err(problem(&file, 1, 1, "", "the file is not UTF-8 text".into())),
+        Ok(text) => activity::parse_with(&file, &text, spine_schemas::check),
+        Err(_) => Err(not_text(&file)),
     };
     Ok(Read { file, documents })
 }
 
-/// Compiles the schemas in them as well: one that can't be compiled must not reach a router or a worker.
-fn with_schemas(file: &str, documents: Vec<Document>) -> Result<Vec<Document>, Problems> {
-    let mut problems = Vec::new();
-    for document in &documents {
-        for (pos, path, schema) in schemas(document) {
-            if let Err(error) = spine_schemas::compile(schema) {
-                problems.extend(problem(file, pos.line, pos.column, &path, error.to_string()).0);
-            }
-        }
-    }
-    if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
-}
-
-/// The schemas that a document holds, each with the place of its document and its path there.
-fn schemas(document: &Document) -> Vec<(Pos, String, &Value)> {
-    match document {
-        Document::EventType(definition) => vec![(definition.pos, "spec.schema".into(), &definition.value.schema)],
-        Document::Activity(definition) => {
-            let forms = definition.value.tasks.iter().enumerate().filter_map(|(at, task)| match &task.work {
-                Work::Human { form: Some(form), .. } => {
-                    Some((definition.pos, format!("spec.tasks[{at}].with.form"), form))
-                }
-                _ => None,
-            });
-            forms.collect()
-        }
-        Document::ActivityTest(_) => Vec::new(),
-    }
-}
-
-fn problem(file: &str, line: usize, column: usize, path: &str, message: String) -> Problems {
-    Problems(vec![Problem { file: file.to_owned(), line, column, path: path.to_owned(), message }])
+fn not_text(file: &str) -> Problems {
+    let Pos { line, column } = Pos::START;
+    let message = "the file is not UTF-8 text".to_owned();
+    Problems(vec![Problem { file: file.to_owned(), line, column, path: String::new(), message }])
 }

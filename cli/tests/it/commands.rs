@@ -54,3 +54,12 @@ fn version_completions_and_configuration_need_no_server() {
     assert_eq!(code, Some(0));
     assert!(stdout.contains("database.url") && !stdout.contains("hidden"), "{stdout}");
 }
+
+#[test]
+fn a_wrong_schema_is_reported_where_it_stands_beside_everything_else() {
+    let (code, stdout, stderr) = run(&["check", &format!("{INVALID}/schemas.yaml")]);
+    assert_eq!(code, Some(2), "{stderr}");
+    let expected = std::fs::read_to_string(format!("{INVALID}/schemas.expected.txt")).unwrap();
+    let found: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix(&format!("{INVALID}/"))).collect();
+    assert_eq!(found, expected.lines().collect::<Vec<_>>());
+}

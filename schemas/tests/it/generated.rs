@@ -79,6 +79,6 @@ fn every_key_of_the_format_is_read_by_the_parser() {
 }
 
 fn problem_paths(file: &std::path::Path) -> Vec<String> {
-    let problems = activity::parse("a", &fs::read_to_string(file).unwrap()).err();
+    let problems = activity::parse_with("a", &fs::read_to_string(file).unwrap(), spine_schemas::check).err();
     problems.map(|problems| problems.0).unwrap_or_default().into_iter().map(|problem| problem.path).collect()
 }

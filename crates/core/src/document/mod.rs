@@ -87,6 +87,16 @@ impl Node {
         }
     }
 
+    /// Whether nothing at or below it was refused.
+    pub(crate) fn is_whole(&self) -> bool {
+        match &self.value {
+            NodeValue::Invalid => false,
+            NodeValue::List(items) => items.iter().all(Node::is_whole),
+            NodeValue::Map(entries) => entries.iter().all(|entry| entry.value.is_whole()),
+            _ => true,
+        }
+    }
+
     /// The value of a key, or `None` if this is no object or has no such key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)

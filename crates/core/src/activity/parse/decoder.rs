@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::grammar;
+use super::schema::SchemaCheck;
 use crate::activity::format::{Object, Shape};
 use crate::document::{Entry, Node, NodeValue, Pos, Problem, Report, item_path, key_path};
 
@@ -83,13 +84,14 @@ impl<'a> Fields<'a> {
 /// Collects the problems of one file while values are read.
 pub(super) struct Decoder {
     pub(super) report: Report,
+    pub(super) check_schema: SchemaCheck,
     /// Parts of the document at hand that are right, and that nothing executes yet.
     unexecuted: Vec<Problem>,
 }
 
 impl Decoder {
-    pub(super) fn new(file: &str) -> Self {
-        Self { report: Report::new(file), unexecuted: Vec::new() }
+    pub(super) fn new(file: &str, check_schema: SchemaCheck) -> Self {
+        Self { report: Report::new(file), check_schema, unexecuted: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, at: &Cursor<'_>, message: impl Into<String>) {

@@ -12,6 +12,7 @@ mod graph;
 mod http;
 mod instance;
 mod schedule;
+mod schema;
 mod scope;
 mod sql;
 mod task;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::decoder::{Cursor, Decoder, Fields};
+pub use self::schema::{SchemaCheck, SchemaFault};
 use self::scope::Surroundings;
 use super::format::{self, Object};
 use super::{Activity, ActivityTest, EventType};
@@ -112,10 +114,17 @@ impl Document {
     }
 }
 
-/// Parses and checks all documents of a file, YAML or JSON. Fails with everything that is wrong in it.
-/// `file_name` only names the file in the problems. Documents that are empty are passed over.
+/// Parses documents that were checked before they were stored: as [`parse_with`], but JSON Schemas are taken
+/// as they are.
 pub fn parse(file_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
-    let mut decoder = Decoder::new(file_name);
+    parse_with(file_name, text, |_| Ok(()))
+}
+
+/// Parses and checks all documents of a file, YAML or JSON. Fails with everything that is wrong in it, with
+/// what `check_schema` finds in JSON Schemas. `file_name` only names the file in the problems. Documents that
+/// are empty are passed over.
+pub fn parse_with(file_name: &str, text: &str, check_schema: SchemaCheck) -> Result<Vec<Document>, Problems> {
+    let mut decoder = Decoder::new(file_name, check_schema);
     let nodes = document::read_into(&mut decoder.report, text);
     let documents: Vec<Document> = nodes
         .iter()

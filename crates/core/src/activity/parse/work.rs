@@ -1,10 +1,9 @@
 //! `uses` and `with`: the work of a task and of its `undo`.
 
 use super::decoder::{Decoder, Fields};
-use super::event_type::schema_form;
 use super::expressions;
 use super::scope::Scope;
-use super::{grammar, http, sql};
+use super::{grammar, http, schema, sql};
 use crate::activity::Work;
 use crate::activity::format::{EMIT, HTTP, HUMAN, Object, SQL, WORKER};
 use crate::names::TASK_QUEUE;
@@ -76,9 +75,6 @@ fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work
     });
     let description = fields.get("description").and_then(|at| expressions::text_template(d, &at, scope));
     let assignees = expressions::text_templates(d, fields, "assignees", scope);
-    let form = fields.get("form").map(|at| {
-        schema_form(d, &at);
-        at.node.to_value()
-    });
+    let form = fields.get("form").map(|at| schema::decode(d, &at));
     Some(Work::Human { title: title?, description, assignees, form })
 }
