@@ -1,5 +1,6 @@
 //! Reads activities and event types from files and folders.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -14,7 +15,8 @@ pub(crate) struct Read {
     pub(crate) documents: Result<Vec<Document>, Problems>,
 }
 
-/// Reads every file named, and every `.yaml`, `.yml` and `.json` file below every folder named, in order of name.
+/// Reads every file named, and every `.yaml`, `.yml` and `.json` file below every folder named, in order of name;
+/// each once, however often it is named.
 pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Read>> {
     let mut files = Vec::new();
     for path in paths {
@@ -23,7 +25,32 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Read>> {
     if files.is_empty() {
         return Err(invalid("there is no .yaml, .yml or .json file in what was named"));
     }
-    files.iter().map(|path| read_file(path)).collect()
+    let mut seen = BTreeSet::new();
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    let mut read = files.iter().map(|path| read_file(path)).collect::<anyhow::Result<Vec<Read>>>()?;
+    refuse_repeated(&mut read);
+    Ok(read)
+}
+
+/// Makes what stands in an earlier file too a problem of the later one. Tests are their file's own.
+fn refuse_repeated(read: &mut [Read]) {
+    let mut places = BTreeMap::new();
+    for Read { file, documents } in read {
+        let Ok(found) = documents else { continue };
+        let definitions = found.iter().filter(|document| !matches!(document, Document::ActivityTest(_)));
+        let problems: Vec<Problem> = definitions
+            .filter_map(|document| {
+                let (kind, name, pos) = (document.kind(), document.name(), document.pos());
+                let place = format!("{file}:{}:{}", pos.line, pos.column);
+                let first = places.entry((kind, name.to_owned())).or_insert_with(|| place.clone());
+                let message = format!("{kind} {name} stands in two files; first at {first}");
+                (*first != place).then(|| problem(file, pos, "metadata.name", message))
+            })
+            .collect();
+        if !problems.is_empty() {
+            *documents = Err(Problems(problems));
+        }
+    }
 }
 
 /// All documents to apply, or an error with every problem of every file, one a line. A part that nothing
@@ -89,13 +116,11 @@ fn read_file(path: &Path) -> anyhow::Result<Read> {
     let bytes = std::fs::read(path).map_err(|error| invalid(format!("read {file}: {error}")))?;
     let documents = match String::from_utf8(bytes) {
         Ok(text) => activity::parse_with(&file, &text, spine_schemas::check),
-        Err(_) => Err(not_text(&file)),
+        Err(_) => Err(Problems(vec![problem(&file, Pos::START, "", "the file is not UTF-8 text".into())])),
     };
     Ok(Read { file, documents })
 }
 
-fn not_text(file: &str) -> Problems {
-    let Pos { line, column } = Pos::START;
-    let message = "the file is not UTF-8 text".to_owned();
-    Problems(vec![Problem { file: file.to_owned(), line, column, path: String::new(), message }])
+fn problem(file: &str, pos: Pos, path: &str, message: String) -> Problem {
+    Problem { file: file.to_owned(), line: pos.line, column: pos.column, path: path.to_owned(), message }
 }

@@ -63,3 +63,34 @@ fn a_wrong_schema_is_reported_where_it_stands_beside_everything_else() {
     let found: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix(&format!("{INVALID}/"))).collect();
     assert_eq!(found, expected.lines().collect::<Vec<_>>());
 }
+
+#[test]
+fn one_name_in_two_files_is_refused_with_both_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let event_type = |name: &str| {
+        format!("apiVersion: spine/v1\nkind: EventType\nmetadata: {{name: {name}}}\nspec: {{schema: true}}\n")
+    };
+    let [first, second] = ["first.yaml", "second.yaml"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&first, event_type("a.b")).unwrap();
+    std::fs::write(&second, format!("{}---\n{}", event_type("a.c"), event_type("a.b"))).unwrap();
+    let event = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/events/order-placed.json");
+    let expected = format!("{second}:6:1: metadata.name: EventType a.b stands in two files; first at {first}:1:1\n");
+    for args in [
+        vec!["check", &first, &second],
+        vec!["explain", event, "--file", &first, "--file", &second],
+        vec!["diff", "-f", &first, "-f", &second],
+        vec!["apply", "-f", &first, "-f", &second],
+    ] {
+        let (code, stdout, stderr) = run(&args);
+        assert_eq!(code, Some(2), "{args:?}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains(&expected), "{args:?}: {stdout}{stderr}");
+    }
+}
+
+#[test]
+fn a_file_named_twice_is_read_once() {
+    let types = format!("{EXAMPLES}/event-types");
+    let (code, stdout, stderr) = run(&["check", &types, &format!("{types}/com.shop.order.placed.yaml"), "-o", "json"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["files"], 4);
+}
