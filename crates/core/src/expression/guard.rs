@@ -53,7 +53,7 @@ pub(super) fn inspect(tree: &IdedExpr, column: Column<'_>) -> Result<Facts, Comp
 }
 
 /// What is said of an expression that is out of bounds.
-pub(super) fn too_large() -> CompileError {
+fn too_large() -> CompileError {
     CompileError::new(format!(
         "the expression is too large: it may be nested {MAX_DEPTH} deep and have {MAX_NODES} parts"
     ))

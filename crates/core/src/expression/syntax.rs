@@ -1,15 +1,17 @@
 //! Text to tree, and what is wrong with a text that is no expression, in plain words.
 
 mod diagnosis;
+mod nesting;
 mod token;
 
 use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::Parser;
 
-use super::{CompileError, clip, guard};
+use super::{CompileError, clip};
 
 /// Parses an expression, with `.?a` and `[?a]`. The macros are those of the CEL standard.
 pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
+    nesting::check(source)?;
     Parser::new().enable_optional_syntax(true).parse_with_source_info(source).map_err(|errors| refuse(source, &errors))
 }
 
@@ -34,9 +36,6 @@ fn position(source: &str, (line, column): (isize, isize)) -> Option<usize> {
 
 /// What the parser's own words mean.
 fn plain(message: &str) -> String {
-    if message.contains("recursion") || message.contains("depth") {
-        return guard::too_large().message;
-    }
     match message {
         "invalid argument to has() macro" => "has() takes a field, as in has(event.data.total)".into(),
         "argument must be a simple name" => {
