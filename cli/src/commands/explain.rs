@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use spine_core::rehearsal::{Given, GivenResult};
+use spine_core::rehearsal::{Given, GivenResult, NotGiven};
 
 use crate::args::{Explain, Global};
 use crate::commands::files;
@@ -78,7 +78,7 @@ fn given(file: Option<&Path>, config: serde_json::Map<String, Value>) -> anyhow:
     };
     let config = config.into_iter().chain(read.config).collect();
     let tasks = read.tasks.into_iter().map(|(id, one)| (id, results(one))).collect();
-    Ok(Given { config: Value::Object(config), context: read.context, tasks })
+    Ok(Given { config: Value::Object(config), context: read.context, tasks, not_given: NotGiven::Unknown })
 }
 
 /// What became of an event, and activities that listen to nearly its type.

@@ -2,7 +2,7 @@
 
 use spine_core::decision::Verdict;
 use spine_core::planning::Outcome;
-use spine_core::rehearsal::{Rehearsal, RehearsedTask};
+use spine_core::rehearsal::{Ending, Rehearsal, RehearsedLookup, RehearsedTask};
 
 use super::{NearType, PredictedRun, Prediction, rendered};
 use crate::trace::EventTrace;
@@ -56,11 +56,14 @@ fn near(near: &NearType) -> String {
 
 fn predicted_run(run: &PredictedRun) -> Vec<String> {
     let mut lines = vec![line("run", &format!("of {} revision {} would do:", run.activity, run.revision))];
-    let Rehearsal { context, tasks, waits_for, outcome } = &run.rehearsal;
+    let Rehearsal { context, tasks, waits_for, ending } = &run.rehearsal;
     for (at, (name, one)) in context.iter().enumerate() {
         lines.push(line(if at == 0 { "context" } else { "" }, &format!("{name}  {}", clip(&one.lookup))));
-        let value = one.value.as_ref().map_or("not given, so nothing is decided: --given FILE".into(), clip);
-        lines.push(line("", &format!("  = {value}")));
+        lines.push(line("", &format!("  {}", value(one))));
+    }
+    let assumed = run.rehearsal.assumed();
+    if !assumed.is_empty() && (!tasks.is_empty() || ending.is_some()) {
+        lines.push(line("", &format!("what follows holds if {}", are_defaults(&assumed))));
     }
     lines.extend(tasks.iter().enumerate().map(|(at, one)| line(if at == 0 { "tasks" } else { "" }, &task(one))));
     if !waits_for.is_empty() {
@@ -69,8 +72,27 @@ fn predicted_run(run: &PredictedRun) -> Vec<String> {
             &format!("what needs {} is decided once that has ended: --given FILE", waits_for.join(", ")),
         ));
     }
-    lines.extend(outcome.as_ref().map(|outcome| line("outcome", &ended(outcome))));
+    lines.extend(ending.as_ref().map(|ending| line("outcome", &ended(ending, &assumed))));
     lines
+}
+
+/// What a lookup gives, as far as that is known.
+fn value(one: &RehearsedLookup) -> String {
+    match &one.value {
+        None => "= not given, so nothing is decided: --given FILE".into(),
+        Some(value) if one.assumed => {
+            format!("not looked up; its default {} stands in here: --given FILE", clip(value))
+        }
+        Some(value) => format!("= {}", clip(value)),
+    }
+}
+
+fn are_defaults(assumed: &[&str]) -> String {
+    match assumed.split_last() {
+        Some((last, [])) => format!("{last} is its default"),
+        Some((last, rest)) => format!("{} and {last} are their defaults", rest.join(", ")),
+        None => String::new(),
+    }
 }
 
 fn task(task: &RehearsedTask) -> String {
@@ -82,10 +104,18 @@ fn task(task: &RehearsedTask) -> String {
     }
 }
 
-fn ended(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Completed => "completed".into(),
-        Outcome::Failed(failure) => format!("failed: {}: {}", failure.kind, failure.message),
+fn ended(ending: &Ending, assumed: &[&str]) -> String {
+    let (outcome, condition) = match ending {
+        Ending::Certain(outcome) => (outcome, None),
+        Ending::Assumed { outcome_if_assumed } => (outcome_if_assumed, Some(are_defaults(assumed))),
+    };
+    match (outcome, condition) {
+        (Outcome::Completed, None) => "completed".into(),
+        (Outcome::Completed, Some(condition)) => format!("would complete, if {condition}"),
+        (Outcome::Failed(failure), None) => format!("failed: {}: {}", failure.kind, failure.message),
+        (Outcome::Failed(failure), Some(condition)) => {
+            format!("would fail, if {condition}: {}: {}", failure.kind, failure.message)
+        }
     }
 }
 

@@ -52,9 +52,46 @@ fn a_match_shows_what_would_be_done_as_far_as_that_is_known() {
 fn given_results_lead_to_the_end_of_the_run() {
     let tasks =
         "tasks: {score: {output: {risk: 0.9}}, reserve: [{output: {id: a}}, {error: {type: Gone, message: no}}]}";
-    let (code, text) = explain(&order(&json!({})), Some(&format!("{GIVEN}{tasks}")));
+    let given = GIVEN.replace("context: {", "context: {customer: {tier: gold}, ");
+    let (code, text) = explain(&order(&json!({})), Some(&format!("{given}{tasks}")));
     assert_eq!(code, Some(0));
     insta::assert_snapshot!(text);
+}
+
+const GREETING: &str = "apiVersion: spine/v1
+kind: Activity
+metadata: {name: greeting}
+spec:
+  on: [{event: com.test.asked}]
+  context:
+    customer: {http: {url: \"http://crm/customers/${ event.data.id }\"}, default: null}
+  tasks: [{id: greet, uses: emit, with: {type: com.test.greeted, data: {name: \"${ context.customer.name }\"}}}]
+";
+
+#[test]
+fn a_default_that_stands_in_is_said_to_be_assumed_and_so_is_the_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("greeting.yaml"), GREETING).unwrap();
+    fs::write(folder.path().join("given.yaml"), "context: {customer: {name: Ada}}").unwrap();
+    let event =
+        json!({"specversion": "1.0", "type": "com.test.asked", "source": "/test", "id": "1", "data": {"id": 7}});
+    fs::write(folder.path().join("event.json"), event.to_string()).unwrap();
+    let explain =
+        |more: &[&str]| run(folder.path(), &[&["explain", "event.json", "--file", "greeting.yaml"], more].concat()).1;
+    insta::assert_snapshot!(explain(&[]));
+    let data: Value = serde_json::from_str(&explain(&["--output", "json"])).unwrap();
+    let run = &data["runs"][0];
+    assert_eq!(
+        run["context"]["customer"],
+        json!({"lookup": {"http": {"url": "http://crm/customers/7"}}, "value": null, "assumed": true})
+    );
+    assert_eq!((&run["status"], &run["outcomeIfAssumed"]["status"]), (&Value::Null, &json!("failed")), "{run:#}");
+
+    let text = explain(&["--given", "given.yaml"]);
+    assert!(text.contains("= {\"name\":\"Ada\"}") && text.contains("outcome    completed"), "{text}");
+    let data: Value = serde_json::from_str(&explain(&["--given", "given.yaml", "--output", "json"])).unwrap();
+    assert_eq!(data["runs"][0]["status"], "completed");
+    assert!(data["runs"][0]["context"]["customer"].get("assumed").is_none(), "{data:#}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a run would do: the same decisions as a run makes, with nothing performed.
 //!
 //! What the outside world would answer is given. A task whose answer is not given stays open, and what
-//! needs it undecided; nothing is guessed.
+//! needs it undecided. A context source whose value is not given has its default; where a run would look it up,
+//! it is marked as assumed, and so is how the run ends. Nothing else is guessed.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,18 @@ pub struct Given {
     pub context: BTreeMap<String, Value>,
     /// How task instances end, by task id and in the order of their index.
     pub tasks: BTreeMap<String, Vec<GivenResult>>,
+    /// What is known of context sources whose values are not given.
+    pub not_given: NotGiven,
+}
+
+/// What is known of a context source whose value is not given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NotGiven {
+    /// Its lookup failed, so that its default is what a run has: so tests say it.
+    #[default]
+    Failed,
+    /// Nothing: a run would look it up. Its default is assumed, and what is decided with it said to rest on that.
+    Unknown,
 }
 
 /// How one task instance ends.
@@ -52,7 +65,21 @@ pub struct Rehearsal {
     pub waits_for: Vec<String>,
     /// How the run ends, if that can be told.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub ending: Option<Ending>,
+}
+
+/// How a run ends.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Ending {
+    /// So.
+    Certain(Outcome),
+    /// So, if every lookup gives what is assumed of it.
+    #[serde(rename_all = "camelCase")]
+    Assumed {
+        /// How.
+        outcome_if_assumed: Outcome,
+    },
 }
 
 /// One context source.
@@ -63,6 +90,9 @@ pub struct RehearsedLookup {
     /// What it gives; `None` if that is not given and there is no default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
+    /// Whether that is the default, and a run would look it up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub assumed: bool,
 }
 
 /// One task instance, or a task that was skipped.
@@ -96,7 +126,7 @@ pub fn rehearse(activity: &Activity, revision: u32, event: &Event, given: &Given
         Ok(context) => rehearsal.context = context,
         Err((name, error)) => {
             let failure = Failure::new("ContextFailed", format!("context {name}: {error}"));
-            rehearsal.outcome = Some(Outcome::Failed(failure));
+            rehearsal.end(Outcome::Failed(failure));
             return rehearsal;
         }
     }
@@ -110,10 +140,21 @@ pub fn rehearse(activity: &Activity, revision: u32, event: &Event, given: &Given
 }
 
 impl Rehearsal {
+    /// The context sources whose defaults stand in for what a run would look up. What is decided rests on them.
+    pub fn assumed(&self) -> Vec<&str> {
+        self.context.iter().filter(|(_, one)| one.assumed).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// The hash that the audit of such a run would hold of its context.
     pub fn context_hash(&self) -> String {
         let values = self.context.iter().map(|(name, one)| (name.clone(), one.value.clone().unwrap_or_default()));
         canonical::hash(&Value::Object(values.collect()))
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let certain = self.assumed().is_empty();
+        self.ending =
+            Some(if certain { Ending::Certain(outcome) } else { Ending::Assumed { outcome_if_assumed: outcome } });
     }
 }
 
@@ -133,7 +174,7 @@ impl Run<'_> {
             let step = match planning::advance(self.activity, &self.scope, &progress) {
                 Ok(step) => step,
                 Err(failure) => {
-                    rehearsal.outcome = Some(Outcome::Failed(failure));
+                    rehearsal.end(Outcome::Failed(failure));
                     return;
                 }
             };
@@ -150,7 +191,9 @@ impl Run<'_> {
                     None => rehearsal.waits_for.push(decided.task.clone()),
                 }
             }
-            rehearsal.outcome = step.outcome;
+            if let Some(outcome) = step.outcome {
+                rehearsal.end(outcome);
+            }
             if !ended {
                 rehearsal.waits_for.sort();
                 rehearsal.waits_for.dedup();
@@ -196,7 +239,7 @@ impl RehearsedTask {
     }
 }
 
-/// Every lookup as it would be made, with the value that is given, or the default.
+/// Every lookup as it would be made, with the value that is given, or the default, assumed or not.
 fn look_up(
     activity: &Activity,
     scope: &Scope,
@@ -204,8 +247,10 @@ fn look_up(
 ) -> Result<BTreeMap<String, RehearsedLookup>, (String, EvalError)> {
     let source = |(name, source): (&String, &crate::activity::ContextSource)| {
         let lookup = lookup(&source.lookup, scope).map_err(|error| (name.clone(), error))?;
-        let value = given.context.get(name).or(source.default.as_ref()).cloned();
-        Ok((name.clone(), RehearsedLookup { lookup, value }))
+        let known = given.context.get(name);
+        let value = known.or(source.default.as_ref()).cloned();
+        let assumed = known.is_none() && value.is_some() && given.not_given == NotGiven::Unknown;
+        Ok((name.clone(), RehearsedLookup { lookup, value, assumed }))
     };
     activity.context.iter().map(source).collect()
 }

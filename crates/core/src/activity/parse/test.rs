@@ -62,7 +62,7 @@ fn given(d: &mut Decoder, at: &Cursor<'_>) -> Option<Given> {
         }
         tasks.insert(id.to_owned(), instances.iter().filter_map(|at| result(d, at)).collect());
     }
-    Some(Given { config: Value::Null, context, tasks })
+    Some(Given { context, tasks, ..Given::default() })
 }
 
 fn result(d: &mut Decoder, at: &Cursor<'_>) -> Option<GivenResult> {
