@@ -312,6 +312,9 @@ pub(crate) struct Explain {
     /// Of an event file: YAML or JSON that says what the outside world answers, `{config: …, context: …, tasks: …}`
     #[arg(long, value_name = "FILE")]
     pub(crate) given: Option<PathBuf>,
+    /// Show every activity that does not match and every type that is near, not only the nearest
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Of an event id: the event's source, where several use the same id
     #[arg(long)]
     pub(crate) source: Option<String>,

@@ -6,12 +6,14 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use spine_core::decision::Outcome;
 use spine_core::rehearsal::{Given, GivenResult, NotGiven};
 
 use crate::args::{Explain, Global};
 use crate::commands::files;
 use crate::explain::definitions::Definitions;
-use crate::explain::{self, NearType, people};
+use crate::explain::near::NearType;
+use crate::explain::{self, people};
 use crate::failure::invalid;
 use crate::trace::{self, EventTrace};
 use crate::{connect, output};
@@ -41,7 +43,7 @@ async fn predict(global: &Global, options: &Explain, bytes: &[u8]) -> anyhow::Re
     };
     let given = given(options.given.as_deref(), config.values.into_iter().collect())?;
     let prediction = explain::predict(&definitions, bytes, &given);
-    output::print(global.output, &prediction, people::prediction)
+    output::print(global.output, &prediction, |prediction| people::prediction(prediction, options.all))
 }
 
 /// What stands in a `--given` file: as `given` in a test of activities.
@@ -81,7 +83,7 @@ fn given(file: Option<&Path>, config: serde_json::Map<String, Value>) -> anyhow:
     Ok(Given { config: Value::Object(config), context: read.context, tasks, not_given: NotGiven::Unknown })
 }
 
-/// What became of an event, and activities that listen to nearly its type.
+/// What became of an event, and types that were probably meant.
 #[derive(Serialize)]
 struct Recorded {
     #[serde(flatten)]
@@ -107,16 +109,11 @@ async fn recorded(global: &Global, options: &Explain, id: &str) -> anyhow::Resul
     }
     let definitions = Definitions::of_registry(&store).await?;
     let near = |trace: &EventTrace| {
-        let unmatched = trace.runs.is_empty();
-        trace
-            .decisions
-            .first()
-            .filter(|_| unmatched)
-            .map(|first| definitions.near(&first.event_type))
-            .unwrap_or_default()
+        let unmatched = trace.decisions.first().filter(|first| first.outcome == Outcome::Unmatched);
+        unmatched.map(|first| definitions.near(&first.event_type, &first.verdicts)).unwrap_or_default()
     };
     let recorded: Vec<Recorded> = traces.into_iter().map(|trace| Recorded { near: near(&trace), trace }).collect();
     output::print(global.output, &recorded, |all| {
-        all.iter().map(|one| people::recorded(&one.trace, &one.near)).collect::<Vec<_>>().join("\n\n")
+        all.iter().map(|one| people::recorded(&one.trace, &one.near, options.all)).collect::<Vec<_>>().join("\n\n")
     })
 }

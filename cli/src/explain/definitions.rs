@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use spine_core::activity::{self, Activity, Document, Trigger, TypePattern};
+use spine_core::activity::{self, Activity, Document};
+use spine_core::decision::Verdict;
 use spine_core::matching::{Entry, Index};
-use spine_core::words;
 use spine_schemas::PayloadSchemas;
 use spine_store::Store;
 
-use super::NearType;
+use super::near::{self, NearType};
 
 /// Everything that decides about an event.
 pub(crate) struct Definitions {
@@ -89,25 +89,8 @@ impl Definitions {
         self.types.contains(event_type)
     }
 
-    /// Activities that listen to a type that is nearly, but not, this one.
-    pub(crate) fn near(&self, event_type: &str) -> Vec<NearType> {
-        let near = |trigger: &Trigger| match trigger {
-            Trigger::Event(trigger) => match &trigger.event_type {
-                TypePattern::Exact(name) if name != event_type => {
-                    words::nearest(event_type, &[name]).map(str::to_owned)
-                }
-                TypePattern::Prefix(prefix) if !event_type.starts_with(prefix.as_str()) => {
-                    let head = event_type.get(..prefix.len().min(event_type.len())).unwrap_or(event_type);
-                    words::nearest(head, &[prefix]).map(|prefix| format!("{prefix}*"))
-                }
-                _ => None,
-            },
-            Trigger::Schedule(_) => None,
-        };
-        let found = self.activities.values().flat_map(|activity| {
-            let types: BTreeSet<String> = activity.triggers.iter().filter_map(near).collect();
-            types.into_iter().map(|listens_to| NearType { activity: activity.name.clone(), listens_to })
-        });
-        found.collect()
+    /// Types that were probably meant by that of an event with these verdicts.
+    pub(crate) fn near(&self, event_type: &str, verdicts: &[Verdict]) -> Vec<NearType> {
+        near::types(self.activities.values().map(Arc::as_ref), event_type, verdicts)
     }
 }

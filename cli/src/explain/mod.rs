@@ -1,7 +1,10 @@
 //! Why an event does what it does: said beforehand from definitions, or afterwards from what was recorded.
 
 pub(crate) mod definitions;
+pub(crate) mod near;
 pub(crate) mod people;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,6 +17,7 @@ use spine_core::rehearsal::{self, Given, Rehearsal};
 use spine_store::TaskRow;
 
 use self::definitions::Definitions;
+use self::near::NearType;
 
 /// What would become of an event.
 #[derive(Debug, Serialize)]
@@ -28,9 +32,9 @@ pub(crate) struct Prediction {
     pub(crate) rejected: Option<Refusal>,
     /// Whether its payload was checked against a schema.
     pub(crate) schema_checked: bool,
-    /// Each activity that listens to its type, those that match first.
+    /// Each activity that listens to its type: those that match, then the nearest misses, then all others.
     pub(crate) verdicts: Vec<Verdict>,
-    /// Activities that listen to a type that is nearly the event's.
+    /// Types that were probably meant, the nearest first.
     pub(crate) near: Vec<NearType>,
     /// What each run would do.
     pub(crate) runs: Vec<PredictedRun>,
@@ -43,14 +47,6 @@ pub(crate) struct Refusal {
     pub(crate) reason: &'static str,
     /// In words.
     pub(crate) detail: String,
-}
-
-/// An activity that was probably meant.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct NearType {
-    pub(crate) activity: String,
-    pub(crate) listens_to: String,
 }
 
 /// What one run would do.
@@ -79,7 +75,7 @@ pub(crate) fn predict(definitions: &Definitions, bytes: &[u8], given: &Given) ->
     if let Err(rejection) = admitted {
         return rejected(Some(event), rejection);
     }
-    let verdicts = definitions.index.explain(&event);
+    let verdicts = verdicts(definitions, &event);
     let runs: Vec<PredictedRun> = verdicts
         .iter()
         .filter(|verdict| verdict.matched)
@@ -89,11 +85,19 @@ pub(crate) fn predict(definitions: &Definitions, bytes: &[u8], given: &Given) ->
         decision: if runs.is_empty() { "unmatched" } else { "started" },
         rejected: None,
         schema_checked: definitions.has_schema(&event.event_type),
-        near: definitions.near(&event.event_type),
+        near: definitions.near(&event.event_type, &verdicts),
         event: Some(event),
         verdicts,
         runs,
     }
+}
+
+/// The nearest misses are those that the record of a decision would keep.
+fn verdicts(definitions: &Definitions, event: &Event) -> Vec<Verdict> {
+    let kept: BTreeSet<String> = definitions.index.decide(event).into_iter().map(|verdict| verdict.activity).collect();
+    let mut verdicts = definitions.index.explain(event);
+    verdicts.sort_by_key(|verdict| (!verdict.matched, !kept.contains(&verdict.activity)));
+    verdicts
 }
 
 fn rejected(event: Option<Event>, rejection: Rejection) -> Prediction {

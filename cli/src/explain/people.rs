@@ -1,15 +1,19 @@
 //! An explanation as people read it.
 
-use spine_core::decision::Verdict;
+use spine_core::decision::{MAX_NEAR_MISSES, Verdict};
 use spine_core::planning::Outcome;
 use spine_core::rehearsal::{Ending, Rehearsal, RehearsedLookup, RehearsedTask};
 
-use super::{NearType, PredictedRun, Prediction, rendered};
+use super::near::NearType;
+use super::{PredictedRun, Prediction, rendered};
 use crate::trace::EventTrace;
 use crate::trace::people::{clip, decision, heading, line};
 
-/// What would become of an event.
-pub(crate) fn prediction(prediction: &Prediction) -> String {
+/// The most types that are said to have been meant, perhaps. One of a few is recognised; a list is not read.
+const MAX_NEAR_TYPES: usize = 5;
+
+/// What would become of an event; with `all`, without leaving out what is far from it.
+pub(crate) fn prediction(prediction: &Prediction, all: bool) -> String {
     let mut lines = Vec::new();
     if let Some(event) = &prediction.event {
         lines.push(line("event", &format!("{}  {}", event.event_type, event.id)));
@@ -19,8 +23,10 @@ pub(crate) fn prediction(prediction: &Prediction) -> String {
     if prediction.rejected.is_none() {
         lines.push(line("decision", &outcome(prediction)));
     }
-    lines.extend(prediction.verdicts.iter().map(verdict));
-    lines.extend(prediction.near.iter().map(near));
+    let (matched, missed): (Vec<&Verdict>, Vec<_>) = prediction.verdicts.iter().partition(|verdict| verdict.matched);
+    lines.extend(matched.into_iter().map(verdict));
+    lines.extend(some(&missed, MAX_NEAR_MISSES, all, "that do not match", |miss| verdict(miss)));
+    lines.extend(near_types(&prediction.near, all));
     for run in &prediction.runs {
         lines.push(String::new());
         lines.extend(predicted_run(run));
@@ -49,9 +55,23 @@ fn verdict(verdict: &Verdict) -> String {
     line("", &format!("{mark} {} revision {} {word}: {}", verdict.activity, verdict.revision, verdict.because))
 }
 
-/// An activity that was probably meant.
-fn near(near: &NearType) -> String {
-    line("", &format!("~ {} listens to {}; is that the type that was meant?", near.activity, near.listens_to))
+/// Types that were probably meant.
+fn near_types(near: &[NearType], all: bool) -> Vec<String> {
+    some(near, MAX_NEAR_TYPES, all, "types that are near", |NearType { listens_to, activities }| {
+        let who = match activities.as_slice() {
+            [one] => format!("{one} listens"),
+            more => format!("{} activities listen", more.len()),
+        };
+        line("", &format!("~ {who} to {listens_to}; is that the type that was meant?"))
+    })
+}
+
+/// The first of these, and how many more there are.
+fn some<T>(these: &[T], at_most: usize, all: bool, what: &str, show: impl FnMut(&T) -> String) -> Vec<String> {
+    let shown = if all { these.len() } else { these.len().min(at_most) };
+    let more = these.len() - shown;
+    let last = (more > 0).then(|| line("", &format!("and {more} more {what}; --all shows them")));
+    these.iter().take(shown).map(show).chain(last).collect()
 }
 
 fn predicted_run(run: &PredictedRun) -> Vec<String> {
@@ -120,10 +140,10 @@ fn ended(ending: &Ending, assumed: &[&str]) -> String {
 }
 
 /// What became of an event: the decision, and what each run decided with its inputs.
-pub(crate) fn recorded(trace: &EventTrace, near_types: &[NearType]) -> String {
+pub(crate) fn recorded(trace: &EventTrace, near: &[NearType], all: bool) -> String {
     let mut lines = heading(trace);
     lines.extend(trace.decisions.iter().flat_map(decision));
-    lines.extend(near_types.iter().map(near));
+    lines.extend(near_types(near, all));
     for run in &trace.runs {
         lines.push(String::new());
         lines.push(line("run", &format!("{}  {}", run.run.id, run.run.status.as_str())));

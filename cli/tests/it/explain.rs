@@ -111,6 +111,72 @@ fn a_type_that_was_probably_meant_otherwise_is_named() {
     assert!(text.contains("~ order-review listens to com.shop.order.placed"), "{text}");
 }
 
+/// Two activities for each of twelve types, 31 for one of them that want `n` and `m`, and one for a type that
+/// differs from that in a letter.
+fn many() -> String {
+    let activity = |name: &str, event_type: &str, wanted: &Value| {
+        json!({
+            "apiVersion": "spine/v1", "kind": "Activity", "metadata": {"name": name},
+            "spec": {
+                "on": [{"event": event_type, "match": {"data": wanted}}],
+                "tasks": [{"id": "say", "uses": "emit", "with": {"type": "com.test.said"}}],
+            },
+        })
+        .to_string()
+    };
+    let pairs = (0..12).flat_map(|at| {
+        ["a", "b"].map(|name| activity(&format!("{name}-{at}"), &format!("big.t{at}"), &json!({"n": [1], "m": [1]})))
+    });
+    let crowd = (0..30).map(|at| activity(&format!("crowd-{at:02}"), "big.t7", &json!({"n": [1], "m": [1]})));
+    let near_miss = activity("with-n-alone", "big.t7", &json!({"n": [1], "m": [2]}));
+    let letter = activity("letter", "big.tt7", &json!({"n": [1]}));
+    pairs.chain(crowd).chain([near_miss, letter]).collect::<Vec<_>>().join("\n---\n")
+}
+
+#[test]
+fn among_many_activities_only_the_nearest_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("many.yaml"), many()).unwrap();
+    let explain = |event_type: &str, n: u32, more: &[&str]| {
+        let event =
+            json!({"specversion": "1.0", "type": event_type, "source": "/test", "id": "1", "data": {"n": n, "m": 2}});
+        fs::write(folder.path().join("event.json"), event.to_string()).unwrap();
+        run(folder.path(), &[&["explain", "event.json", "--file", "many.yaml"], more].concat()).1
+    };
+    let count = |text: &str, what: &str| text.lines().filter(|line| line.contains(what)).count();
+
+    // A type that nobody listens to: the nearest types, each once.
+    let text = explain("big.t99", 1, &[]);
+    assert_eq!(count(&text, "was meant?"), 5, "{text}");
+    assert!(
+        text.contains(
+            "decision   unmatched: no activity listens to this type\n           ~ 2 activities listen to big.t9; "
+        ),
+        "{text}"
+    );
+    assert!(text.contains("           and 8 more types that are near; --all shows them"), "{text}");
+    let text = explain("big.t99", 1, &["--all"]);
+    assert_eq!((count(&text, "was meant?"), count(&text, "more")), (13, 0), "{text}");
+
+    // A type that others listen to, none of which matches: the nearest misses, and no types that are numbered beside it.
+    let text = explain("big.t7", 0, &[]);
+    assert_eq!((count(&text, " - "), count(&text, "was meant?")), (20, 1), "{text}");
+    assert!(
+        text.contains("- with-n-alone ") && text.contains("and 13 more that do not match; --all shows them"),
+        "{text}"
+    );
+    assert!(text.contains("~ letter listens to big.tt7; is that the type that was meant?"), "{text}");
+    assert_eq!(count(&explain("big.t7", 0, &["--all"]), " - "), 33);
+    let data: Value = serde_json::from_str(&explain("big.t7", 0, &["--output", "json"])).unwrap();
+    let names: Vec<&str> =
+        data["verdicts"].as_array().unwrap().iter().map(|verdict| verdict["activity"].as_str().unwrap()).collect();
+    assert!(names.len() == 33 && names[..20].contains(&"with-n-alone"), "{names:?}");
+
+    // A match: no other type was meant.
+    let text = explain("big.t7", 1, &[]);
+    assert_eq!((count(&text, " + "), count(&text, "was meant?")), (1, 0), "{text}");
+}
+
 #[test]
 fn an_event_that_may_not_come_in_says_why() {
     let (_, text) = explain(&order(&json!({"data": {"total": 80}})), None);

@@ -29,15 +29,22 @@ pub fn either(words: &[&str]) -> String {
 /// The one of `known` that `word` was probably meant to be, if one is near: the distance is counted in letters,
 /// without regard to case, `_`, `-` and spaces.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().filter_map(|name| Some((distance(word, name)?, *name))).min().map(|(_, name)| name)
+}
+
+/// How far `word` is from `name`, if it was probably meant to be that.
+pub fn distance(word: &str, name: &str) -> Option<usize> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', ' '], "");
-    let distance = |name: &&str| distance(&plain(word), &plain(name));
-    let near = known.iter().filter(|_| word.len() <= 64).map(|name| (distance(name), *name)).min()?;
     let allowed = if word.len() <= 3 { 1 } else { 2 };
-    (near.0 <= allowed && near.0 < near.1.len()).then_some(near.1)
+    if word.len() > 64 {
+        return None;
+    }
+    let distance = levenshtein(&plain(word), &plain(name));
+    (distance <= allowed && distance < name.len()).then_some(distance)
 }
 
 /// How many insertions, deletions and replacements turn `a` into `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
+fn levenshtein(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {
