@@ -12,6 +12,7 @@ use spine_core::rehearsal::{Given, GivenResult, NotGiven};
 use crate::args::{Explain, Global};
 use crate::commands::files;
 use crate::explain::definitions::Definitions;
+use crate::explain::earlier::Earlier;
 use crate::explain::near::NearType;
 use crate::explain::{self, people};
 use crate::failure::invalid;
@@ -41,8 +42,14 @@ async fn predict(global: &Global, options: &Explain, bytes: &[u8]) -> anyhow::Re
         [] => Definitions::of_registry(&connect::store(&config).await?).await?,
         files => Definitions::of(files::all(files)?)?,
     };
-    let given = given(options.given.as_deref(), config.values.into_iter().collect())?;
-    let prediction = explain::predict(&definitions, bytes, &given);
+    let given = given(options.given.as_deref(), config.values.clone().into_iter().collect())?;
+    let mut prediction = explain::predict(&definitions, bytes, &given);
+    if options.files.is_empty()
+        && let Some(event) = &prediction.event
+    {
+        let earlier = Earlier::look_for(&config, &event.key()).await;
+        prediction.remember(earlier);
+    }
     output::print(global.output, &prediction, |prediction| people::prediction(prediction, options.all))
 }
 

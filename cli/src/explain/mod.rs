@@ -1,6 +1,7 @@
 //! Why an event does what it does: said beforehand from definitions, or afterwards from what was recorded.
 
 pub(crate) mod definitions;
+pub(crate) mod earlier;
 pub(crate) mod near;
 pub(crate) mod people;
 
@@ -17,6 +18,7 @@ use spine_core::rehearsal::{self, Given, Rehearsal};
 use spine_store::TaskRow;
 
 use self::definitions::Definitions;
+use self::earlier::Earlier;
 use self::near::NearType;
 
 /// What would become of an event.
@@ -25,7 +27,10 @@ use self::near::NearType;
 pub(crate) struct Prediction {
     /// The event, if it is one.
     pub(crate) event: Option<Event>,
-    /// What a router would decide: `started`, `unmatched` or `rejected`.
+    /// What is known of earlier messages with its source and id, where servers were to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier: Option<Earlier>,
+    /// What a router would decide: `started`, `unmatched`, `duplicate` or `rejected`.
     pub(crate) decision: &'static str,
     /// Why it would be rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,9 +56,13 @@ pub(crate) struct Refusal {
 
 /// What one run would do.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PredictedRun {
     pub(crate) activity: String,
     pub(crate) revision: u32,
+    /// Its id, if an earlier message started it, so that another one does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started_before: Option<String>,
     #[serde(flatten)]
     pub(crate) rehearsal: Rehearsal,
 }
@@ -87,6 +96,7 @@ pub(crate) fn predict(definitions: &Definitions, bytes: &[u8], given: &Given) ->
         schema_checked: definitions.has_schema(&event.event_type),
         near: definitions.near(&event.event_type, &verdicts),
         event: Some(event),
+        earlier: None,
         verdicts,
         runs,
     }
@@ -100,10 +110,25 @@ fn verdicts(definitions: &Definitions, event: &Event) -> Vec<Verdict> {
     verdicts
 }
 
+impl Prediction {
+    /// Takes into account what earlier messages with this source and id became: no run is started twice.
+    pub(crate) fn remember(&mut self, earlier: Earlier) {
+        let Some(key) = self.event.as_ref().map(Event::key) else { return };
+        for run in &mut self.runs {
+            run.started_before = Some(names::run_id(&run.activity, &key)).filter(|id| earlier.started(id));
+        }
+        if !self.runs.is_empty() && self.runs.iter().all(|run| run.started_before.is_some()) {
+            self.decision = "duplicate";
+        }
+        self.earlier = Some(earlier);
+    }
+}
+
 fn rejected(event: Option<Event>, rejection: Rejection) -> Prediction {
     let refusal = Refusal { reason: rejection.reason.as_str(), detail: rejection.detail };
     Prediction {
         event,
+        earlier: None,
         decision: "rejected",
         rejected: Some(refusal),
         schema_checked: false,
@@ -116,7 +141,12 @@ fn rejected(event: Option<Event>, rejection: Rejection) -> Prediction {
 fn run(definitions: &Definitions, verdict: &Verdict, event: &Event, given: &Given) -> Option<PredictedRun> {
     let activity = definitions.activity(&verdict.activity)?;
     let rehearsal = rehearsal::rehearse(activity, verdict.revision, event, given);
-    Some(PredictedRun { activity: verdict.activity.clone(), revision: verdict.revision, rehearsal })
+    Some(PredictedRun {
+        activity: verdict.activity.clone(),
+        revision: verdict.revision,
+        started_before: None,
+        rehearsal,
+    })
 }
 
 /// The rendered work of a task that a run decided, as it would stand under `with`.

@@ -1,9 +1,12 @@
 //! An explanation as people read it.
 
 use spine_core::decision::{MAX_NEAR_MISSES, Verdict};
+use spine_core::event::Event;
+use spine_core::names;
 use spine_core::planning::Outcome;
 use spine_core::rehearsal::{Ending, Rehearsal, RehearsedLookup, RehearsedTask};
 
+use super::earlier::Earlier;
 use super::near::NearType;
 use super::{PredictedRun, Prediction, rendered};
 use crate::trace::EventTrace;
@@ -18,6 +21,7 @@ pub(crate) fn prediction(prediction: &Prediction, all: bool) -> String {
     if let Some(event) = &prediction.event {
         lines.push(line("event", &format!("{}  {}", event.event_type, event.id)));
         lines.push(line("", &format!("from {}", event.source)));
+        lines.extend(prediction.earlier.iter().flat_map(|earlier| before(prediction, event, earlier)));
     }
     lines.push(line("admission", &admission(prediction)));
     if prediction.rejected.is_none() {
@@ -32,6 +36,45 @@ pub(crate) fn prediction(prediction: &Prediction, all: bool) -> String {
         lines.extend(predicted_run(run));
     }
     lines.join("\n")
+}
+
+/// What earlier messages with this source and id became, and what that means for another one.
+fn before(prediction: &Prediction, event: &Event, earlier: &Earlier) -> Vec<String> {
+    let found = match earlier {
+        Earlier::Decisions(found) => found,
+        Earlier::NotLookedFor(because) => {
+            return vec![line("before", &format!("duplicates were not looked for: {because}"))];
+        }
+    };
+    let Some(first) = found.first() else { return Vec::new() };
+    let more = if found.len() > 1 { format!(", and {} more since", found.len() - 1) } else { String::new() };
+    vec![
+        line(
+            "before",
+            &format!(
+                "this source and id were decided at {}: {}  ({}:{}{more})",
+                first.decided_at,
+                first.outcome.name(),
+                names::EVENTS_STREAM,
+                first.stream_sequence
+            ),
+        ),
+        line("", &format!("{}; see spine explain {} --source {}", again(prediction), event.id, event.source)),
+    ]
+}
+
+/// What comes of publishing it again.
+fn again(prediction: &Prediction) -> String {
+    let new: Vec<&str> =
+        prediction.runs.iter().filter(|run| run.started_before.is_none()).map(|run| run.activity.as_str()).collect();
+    match (prediction.decision, new.as_slice()) {
+        ("duplicate", _) => "duplicate: publishing it again starts nothing".into(),
+        (_, []) => "publishing it again would start nothing".into(),
+        (_, new) => format!(
+            "publishing it again, once NATS takes it for no duplicate, would start what was not started then: {}",
+            new.join(", ")
+        ),
+    }
 }
 
 fn admission(prediction: &Prediction) -> String {
@@ -75,7 +118,11 @@ fn some<T>(these: &[T], at_most: usize, all: bool, what: &str, show: impl FnMut(
 }
 
 fn predicted_run(run: &PredictedRun) -> Vec<String> {
-    let mut lines = vec![line("run", &format!("of {} revision {} would do:", run.activity, run.revision))];
+    let would = match &run.started_before {
+        Some(id) => format!("was started before, as {id}; by what is current, it would do:"),
+        None => "would do:".into(),
+    };
+    let mut lines = vec![line("run", &format!("of {} revision {} {would}", run.activity, run.revision))];
     let Rehearsal { context, tasks, waits_for, ending } = &run.rehearsal;
     for (at, (name, one)) in context.iter().enumerate() {
         lines.push(line(if at == 0 { "context" } else { "" }, &format!("{name}  {}", clip(&one.lookup))));

@@ -114,6 +114,56 @@ async fn the_same_event_twice_makes_one_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_decided_before_is_explained_as_a_duplicate() {
+    let world = World::echo().await;
+    let write = |name: &str, id: &str| {
+        let event =
+            json!({"specversion": "1.0", "type": "com.test.asked", "source": SOURCE, "id": id, "data": {"n": 1}});
+        std::fs::write(world.folder.path().join(name), event.to_string()).unwrap();
+    };
+    write("old.json", "one");
+    write("new.json", "two");
+    world.ask("one");
+    let sequence = world.settled("one")["decisions"][0]["streamSequence"].clone();
+
+    let text = world.ok(&["explain", "old.json"]);
+    assert!(
+        text.contains("before     this source and id were decided at 20")
+            && text.contains(&format!(": started  (EVENTS:{sequence})\n"))
+            && text.contains("duplicate: publishing it again starts nothing; see spine explain one --source ")
+            && text.contains("decision   duplicate: 1 of the 1 that listen to this type match")
+            && text.contains("run        of echo revision 1 was started before, as run/echo/"),
+        "{text}"
+    );
+    let data = world.json(&["explain", "old.json"]);
+    assert_eq!((&data["decision"], &data["earlier"]["decisions"][0]["id"]), (&json!("duplicate"), &json!("one")));
+    let data = world.json(&["explain", "new.json"]);
+    assert_eq!((&data["decision"], &data["earlier"]), (&json!("started"), &json!({"decisions": []})));
+
+    // What listens since then was not started.
+    let file = world.folder.path().join("echo.yaml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("name: echo", "name: later");
+    std::fs::write(&file, text).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    let text = world.ok(&["explain", "old.json"]);
+    assert!(
+        text.contains("would start what was not started then: later; see") && text.contains("decision   started: 2 of"),
+        "{text}"
+    );
+
+    // Files are asked alone, and the registry is enough to say what its rules say.
+    let data = world.json(&["explain", "old.json", "--file", "echo.yaml"]);
+    assert!(data["decision"] == "started" && data.get("earlier").is_none(), "{data:#}");
+    let text = world.ok(&["explain", "old.json", "--nats-url", "nats://127.0.0.1:1"]);
+    assert!(
+        text.contains("before     duplicates were not looked for: connect to NATS at nats://127.0.0.1:1")
+            && text.contains("decision   started: 2 of"),
+        "{text}"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invalid_events_are_dead_lettered_with_their_reason_and_others_go_on() {
     let world = World::echo().await;
     let event = |id: &str, event_type: &str| {
