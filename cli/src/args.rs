@@ -274,7 +274,7 @@ pub(crate) enum Runs {
         /// Only of this activity
         #[arg(long)]
         activity: Option<String>,
-        /// Only with this status: running, completed, failed
+        /// Only with this status: running, completed, failed, cancelled
         #[arg(long)]
         status: Option<String>,
         /// At most this many
@@ -285,6 +285,22 @@ pub(crate) enum Runs {
     Show {
         /// The run's id
         run: String,
+    },
+    /// Cancel a run; what it did is undone first
+    Cancel {
+        /// The run's id
+        run: String,
+        /// Why, for the audit
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a run that failed or was cancelled go on from what is done
+    Retry {
+        /// The run's id
+        run: String,
+        /// Decide everything anew, context included
+        #[arg(long)]
+        from_start: bool,
     },
 }
 

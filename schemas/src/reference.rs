@@ -19,6 +19,8 @@ pub const TABLES: &[(&str, &Object)] = &[
     ("emit", &format::EMIT),
     ("sql", &format::SQL),
     ("worker", &format::WORKER),
+    ("activity", &format::CALL),
+    ("wait", &format::WAIT),
     ("human", &format::HUMAN),
     ("retry", &format::RETRY),
     ("onTimeout", &format::ON_TIMEOUT),

@@ -6,24 +6,24 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use spine_core::activity::{Activity, Trigger as Definition};
 use spine_core::canonical;
 use spine_core::event::{Data, Event};
 use spine_core::expression::Scope;
 use spine_core::names;
-use spine_core::notice::{self, RunFacts};
-use spine_core::planning::{self, Decided, Outcome, Progress, Request, Step};
+use spine_core::planning::{self, Instance, NextUndo, Outcome, Progress};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
-use spine_runtime::metrics::labels::{Run, TaskKind, TaskOutcome};
-use spine_store::{
-    AuditEntry, FinishedTask, NewRun, NewTask, Opened, OutboxEvent, RunRow, StepRecord, StoreError, TaskRow, Trigger,
-};
+use spine_runtime::metrics::labels::Run;
+use spine_store::{NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
 
+use crate::call;
 use crate::context;
-use crate::engine::{Engine, RunView, now};
-use crate::progress;
-use crate::protocol::{AdvanceInput, Foreign, Limits, Next, RunRef, Start};
+use crate::engine::{Engine, RunView};
+use crate::progress::{self, Position};
+use crate::protocol::{AdvanceInput, Next};
+use crate::starting;
+use crate::writer::{Writer, is_waiting};
 
 /// Answers what run `id`, executed as `execution`, does next.
 pub(crate) async fn advance(
@@ -39,7 +39,7 @@ pub(crate) async fn advance(
             Err(ended) => return Ok(ended),
         },
     };
-    if run.temporal_run_id != execution {
+    if !is_execution_of(engine, &run, execution).await? {
         engine.metrics.worker.runs.inc(Run::Duplicate);
         return Ok(Next::Duplicate { of: run.id });
     }
@@ -50,6 +50,11 @@ pub(crate) async fn advance(
                 failure: error.clone().unwrap_or_else(|| Failure::new("Unknown", "no reason was kept")),
             });
         }
+        (RunStatus::Cancelled, error) => {
+            return Ok(Next::Cancelled {
+                failure: error.clone().unwrap_or_else(|| Failure::cancelled("it was cancelled")),
+            });
+        }
         (RunStatus::Running, _) => {}
     }
     let definition = match engine.definitions.get(&engine.store, &run.activity, run.revision).await? {
@@ -57,6 +62,14 @@ pub(crate) async fn advance(
         Err(failure) => return fail(engine, &run, failure).await,
     };
     proceed(engine, &run, &definition, question).await
+}
+
+/// Whether this execution is the run's own. A run that is to be retried belongs to the first that comes.
+async fn is_execution_of(engine: &Engine, run: &RunRow, execution: &str) -> Result<bool, StoreError> {
+    match &run.temporal_run_id {
+        Some(own) => Ok(own == execution),
+        None => engine.store.claim_run(&run.id, execution).await,
+    }
 }
 
 /// Opens the run, or says how it ends before it began.
@@ -77,6 +90,10 @@ async fn open(
             replay: 0,
         },
         RunTrigger::Schedule { trigger } => match tick(engine, id, execution, &input.activity, *trigger).await? {
+            Ok(new) => new,
+            Err(ended) => return Ok(Err(ended)),
+        },
+        RunTrigger::Call { event } => match call::open(engine, id, execution, &input.activity, event).await? {
             Ok(new) => new,
             Err(ended) => return Ok(Err(ended)),
         },
@@ -133,7 +150,7 @@ async fn proceed(
     engine: &Engine,
     run: &RunRow,
     definition: &Arc<Activity>,
-    question: AdvanceInput,
+    mut question: AdvanceInput,
 ) -> Result<Next, StoreError> {
     let scope = engine.scope(&run.event, &RunView { id: &run.id, activity: &run.activity, revision: run.revision });
     let (context, hash) = match resolve(engine, run, definition, &scope).await? {
@@ -142,13 +159,22 @@ async fn proceed(
     };
     let scope = scope.with("context", context);
     let rows = engine.store.tasks_of(&run.id).await?;
-    let mut progress = progress::of(definition, &rows, &question.results);
+    complete_results(engine, run, definition, &scope, &rows, &mut question.results).await?;
+    let mut position = progress::of(definition, &rows, &question.results);
     let mut writer = Writer::new(run, &rows, &question.results);
-    // What runs already is let end first: it will be decided, and fail, once more.
-    if let Err(failure) = decide(definition, &scope, &mut progress, &mut writer)
-        && !planning::is_pending(&progress)
-    {
-        writer.end(Outcome::Failed(failure));
+    let outcome = match question.cancelled {
+        Some(reason) => Some(Outcome::Cancelled(Failure::cancelled(reason))),
+        // An expression that fails now does so once more when what runs has ended.
+        None => decide(definition, &scope, &mut position.progress, &mut writer)
+            .unwrap_or_else(|failure| Some(Outcome::Failed(failure))),
+    };
+    match outcome {
+        Some(Outcome::Completed) => writer.end(Outcome::Completed, &[]),
+        Some(outcome) => wind_up(definition, &scope, outcome, &rows, &mut position, &mut writer),
+        None if planning::has_failed(&position.progress) => {
+            give_up_waiting(&rows, "its run failed", &mut position, &mut writer)
+        }
+        None => {}
     }
     writer.audit_decisions(run, &hash);
     let outcome = writer.record.outcome.clone();
@@ -157,11 +183,90 @@ async fn proceed(
     match outcome {
         Some(Outcome::Completed) => Ok(Next::Completed),
         Some(Outcome::Failed(failure)) => Ok(Next::Failed { failure }),
+        Some(Outcome::Cancelled(failure)) => Ok(Next::Cancelled { failure }),
         None => {
             let rows = engine.store.tasks_of(&run.id).await?;
-            let start = to_start(run, definition, &rows, &question.started);
-            Ok(Next::Run { start, awaited: planning::awaited(definition, &progress) })
+            let start = starting::due(run, definition, &rows, &question.started);
+            let awaited = planning::awaited(definition, &position.progress);
+            Ok(Next::Run { start, awaited, ended: starting::over(&rows, &question.started) })
         }
+    }
+}
+
+/// Makes of what the workflow saw what it means: the output of a run that was called, the answer to a deadline.
+async fn complete_results(
+    engine: &Engine,
+    run: &RunRow,
+    definition: &Activity,
+    scope: &Scope,
+    rows: &[TaskRow],
+    results: &mut [TaskResult],
+) -> Result<(), StoreError> {
+    for one in results {
+        let row = rows.iter().find(|row| row.task == one.task && row.index == one.index);
+        match &one.result {
+            Ok(_) if row.is_some_and(|row| row.uses.as_deref() == Some("activity")) => {
+                one.result = Ok(call::output(engine, run, &one.task, one.index, row).await?);
+            }
+            Err(failure) if failure.is_deadline() => {
+                let Some(task) = definition.tasks.iter().find(|task| task.id == one.task) else { continue };
+                let progress = progress::of(definition, rows, &[]).progress;
+                one.result = planning::time_out(task, one.index, failure.clone(), scope, &progress);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what a run that fails or is cancelled has done, once nothing runs any more; then ends it.
+fn wind_up(
+    definition: &Activity,
+    scope: &Scope,
+    outcome: Outcome,
+    rows: &[TaskRow],
+    position: &mut Position,
+    writer: &mut Writer<'_>,
+) {
+    let why = if matches!(outcome, Outcome::Cancelled(_)) { "its run was cancelled" } else { "its run failed" };
+    give_up_waiting(rows, why, position, writer);
+    if planning::is_pending(&position.progress) {
+        return;
+    }
+    loop {
+        let Position { progress, completed, undone } = &mut *position;
+        match planning::undo(definition, scope, progress, completed, undone) {
+            NextUndo::Pending => return,
+            NextUndo::Done => return writer.end(outcome, &planning::not_undone(undone)),
+            NextUndo::Refused { of, failure } => {
+                writer.refuse_undo(&of, &failure);
+                undone.insert(of, Instance::Failed(failure));
+            }
+            NextUndo::Decided { of, work } => {
+                let done = rows.iter().find(|row| row.task == of.task && row.index == of.index);
+                let output = writer.create(&work, done.map(|row| row.retry));
+                undone.insert(of, output.map_or(Instance::Pending, Instance::Completed));
+            }
+        }
+    }
+}
+
+/// Gives up what nobody performs: a person need not answer, and no time need pass.
+fn give_up_waiting(rows: &[TaskRow], why: &str, position: &mut Position, writer: &mut Writer<'_>) {
+    let failure = Failure::cancelled(why);
+    let waiting = rows.iter().filter(|row| {
+        row.status == TaskStatus::Created
+            && row.uses.as_deref().is_some_and(is_waiting)
+            && !writer.record.results.iter().any(|one| one.task == row.task && one.index == row.index)
+    });
+    let mut given_up = Vec::new();
+    for row in waiting.collect::<Vec<_>>() {
+        writer.give_up(row, &failure);
+        given_up.push((row.task.clone(), row.index));
+    }
+    given_up.extend(writer.give_up_decided(&failure));
+    for (task, index) in given_up {
+        planning::settle(&mut position.progress, &task, index, Instance::Failed(failure.clone()));
     }
 }
 
@@ -184,69 +289,36 @@ async fn resolve(
     }
 }
 
-/// Decides until there is nothing left that can be decided now. Events are emitted on the way: they
-/// are rows of this transaction, and what needs them can follow at once.
+/// Decides until there is nothing left that can be decided now, and says how the run ends, if it does. Events are
+/// emitted on the way: they are rows of this transaction, and what needs them can follow at once.
 fn decide(
     definition: &Activity,
     scope: &Scope,
     progress: &mut Progress,
     writer: &mut Writer<'_>,
-) -> Result<(), Failure> {
+) -> Result<Option<Outcome>, Failure> {
     loop {
         let step = planning::advance(definition, scope, progress)?;
         planning::record(progress, &step);
         let mut emitted = false;
         for decided in &step.decided {
-            let output = writer.create(decided);
+            let output = writer.create(decided, None);
             if let Some(output) = output {
-                planning::settle(progress, &decided.task, decided.index, planning::Instance::Completed(output));
+                planning::settle(progress, &decided.task, decided.index, Instance::Completed(output));
                 emitted = true;
             }
         }
         writer.skip(&step);
-        if let Some(outcome) = step.outcome {
-            writer.end(outcome);
-            return Ok(());
-        }
-        if !emitted {
-            return Ok(());
+        if step.outcome.is_some() || !emitted {
+            return Ok(step.outcome);
         }
     }
-}
-
-/// What is to be started: every created row that the workflow has not started yet.
-fn to_start(run: &RunRow, definition: &Activity, rows: &[TaskRow], started: &[(String, u32)]) -> Vec<Start> {
-    let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
-    waiting
-        .filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index))
-        .filter_map(|row| start(run, definition, row))
-        .collect()
-}
-
-fn start(run: &RunRow, definition: &Activity, row: &TaskRow) -> Option<Start> {
-    let task = definition.tasks.iter().find(|task| task.id == row.task)?;
-    let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
-    let foreign = match request {
-        Request::Worker { task_queue, activity, input } => Some(Foreign { task_queue, activity, input }),
-        _ => None,
-    };
-    let limits = Limits {
-        max_attempts: task.retry.max_attempts,
-        initial_interval: task.retry.initial_interval,
-        backoff: task.retry.backoff,
-        max_interval: task.retry.max_interval,
-        non_retryable: task.retry.non_retryable.clone(),
-        timeout: task.timeout,
-        deadline: task.deadline,
-    };
-    let run = RunRef { activity: run.activity.clone(), revision: run.revision, hops: run.event.hops() };
-    Some(Start { task: row.task.clone(), index: row.index, foreign, run, limits })
 }
 
 /// Ends a run that can't be decided at all.
 async fn fail(engine: &Engine, run: &RunRow, failure: Failure) -> Result<Next, StoreError> {
     let mut writer = Writer::new(run, &[], &[]);
-    writer.end(Outcome::Failed(failure.clone()));
+    writer.end(Outcome::Failed(failure.clone()), &[]);
     engine.store.commit_step(&writer.record).await?;
     count(engine, &writer);
     Ok(Next::Failed { failure })
@@ -256,120 +328,11 @@ fn count(engine: &Engine, writer: &Writer<'_>) {
     match &writer.record.outcome {
         Some(Outcome::Completed) => engine.metrics.worker.runs.inc(Run::Completed),
         Some(Outcome::Failed(_)) => engine.metrics.worker.runs.inc(Run::Failed),
+        Some(Outcome::Cancelled(_)) => engine.metrics.worker.runs.inc(Run::Cancelled),
         None => {}
     }
+    engine.metrics.worker.undo_failures.inc_by(writer.not_undone);
     for (kind, outcome) in &writer.ended {
         engine.metrics.worker.tasks.inc((*kind, *outcome));
-    }
-}
-
-/// Gathers what one step writes.
-struct Writer<'a> {
-    run: &'a RunRow,
-    now: String,
-    record: StepRecord,
-    produced: Vec<String>,
-    ended: Vec<(TaskKind, TaskOutcome)>,
-}
-
-impl<'a> Writer<'a> {
-    /// Starts with what has ended since the last step.
-    fn new(run: &'a RunRow, rows: &[TaskRow], results: &[TaskResult]) -> Self {
-        let record = StepRecord { run: run.id.clone(), ..StepRecord::default() };
-        let mut writer = Self { run, now: now(), record, produced: Vec::new(), ended: Vec::new() };
-        for result in results {
-            let row = rows.iter().find(|row| row.task == result.task && row.index == result.index);
-            if let Some(row) = row.filter(|row| row.status == TaskStatus::Created) {
-                writer.finish(row, result);
-            }
-        }
-        writer
-    }
-
-    fn finish(&mut self, row: &TaskRow, result: &TaskResult) {
-        let uses = row.uses.as_deref().unwrap_or_default();
-        let attempts = row.attempts;
-        let event = match &result.result {
-            Ok(_) => self.facts().task_completed(&row.task, row.index, uses, attempts),
-            Err(failure) => self.facts().task_failed(&row.task, row.index, uses, failure),
-        };
-        if uses == "worker" {
-            let outcome = if result.result.is_ok() { TaskOutcome::Completed } else { TaskOutcome::Failed };
-            self.ended.push((TaskKind::Worker, outcome));
-        }
-        let finished =
-            FinishedTask { task: row.task.clone(), index: row.index, result: result.result.clone(), attempts };
-        self.record.results.push(finished);
-        self.tell(event);
-    }
-
-    /// Writes a decided instance. One that emits is complete with that, and its output is returned.
-    fn create(&mut self, decided: &Decided) -> Option<Value> {
-        let Decided { task, index, work, .. } = decided;
-        let created = self.facts().task_created(task, *index, work.kind());
-        self.tell(created);
-        self.produced.push(format!("{task}/{index}"));
-        let output = match work {
-            Request::Emit { event_type, subject, data } => {
-                let event = self.facts().emitted(task, *index, event_type, subject.clone(), data.clone());
-                let output = notice::emitted_output(&event);
-                let completed = self.facts().task_completed(task, *index, work.kind(), 1);
-                self.tell(event);
-                self.tell(completed);
-                self.ended.push((TaskKind::Emit, TaskOutcome::Completed));
-                Some(output)
-            }
-            _ => None,
-        };
-        self.record.created.push(NewTask {
-            task: task.clone(),
-            index: *index,
-            uses: work.kind().to_owned(),
-            status: if output.is_some() { TaskStatus::Completed } else { TaskStatus::Created },
-            request: json!(work),
-            output: output.clone(),
-        });
-        output
-    }
-
-    fn skip(&mut self, step: &Step) {
-        self.record.skipped.extend(step.skipped.iter().cloned());
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        let event = self.facts().run_ended(&outcome);
-        self.tell(event);
-        self.record.audit.push(AuditEntry {
-            fact: "ended".into(),
-            discriminator: String::new(),
-            detail: json!(outcome),
-        });
-        self.record.outcome = Some(outcome);
-    }
-
-    /// What was decided, on what: revision, context hash, tasks produced, tasks skipped and why.
-    fn audit_decisions(&mut self, run: &RunRow, context_hash: &str) {
-        let skipped: Vec<Value> =
-            self.record.skipped.iter().map(|(task, reason)| json!({"task": task, "reason": reason})).collect();
-        let detail = json!({"revision": run.revision, "contextHash": context_hash, "produced": self.produced, "skipped": skipped});
-        let first = !self.produced.is_empty() || !skipped.is_empty() || self.record.outcome.is_some();
-        if first {
-            let discriminator = canonical::hash(&json!([self.produced, skipped]));
-            self.record.audit.push(AuditEntry { fact: "decided".into(), discriminator, detail });
-        }
-    }
-
-    fn facts(&self) -> RunFacts<'_> {
-        RunFacts {
-            run: &self.run.id,
-            activity: &self.run.activity,
-            revision: self.run.revision,
-            hops: self.run.event.hops(),
-            now: &self.now,
-        }
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.record.outbox.push(OutboxEvent { key: self.run.id.clone(), event, run: Some(self.run.id.clone()) });
     }
 }

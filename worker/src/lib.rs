@@ -10,17 +10,22 @@
 //! no configuration and no row; nothing here can publish.
 
 mod advance;
+mod call;
 mod context;
 mod definitions;
 mod engine;
+mod flight;
 mod http;
 mod progress;
 mod protocol;
 mod replay;
 mod secrets;
+mod starting;
 mod task;
+mod waker;
 mod watch;
 mod workflow;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +90,7 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
         .graceful_shutdown_period(GRACE)
         .build();
     tracing::debug!(max_tasks, "worker starts");
-    let mut worker = Worker::new(&runtime, client, options).map_err(|error| start(&error))?;
+    let mut worker = Worker::new(&runtime, client.clone(), options).map_err(|error| start(&error))?;
     let stop = worker.shutdown_handle();
     component.up();
     let running = worker.run();
@@ -93,6 +98,7 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
     let result = tokio::select! {
         result = &mut running => result,
         () = watch::watch(&store, &database) => unreachable!("it watches for ever"),
+        () = waker::wake(&store, &client) => unreachable!("it wakes for ever"),
         () = shutdown.requested() => {
             stop();
             running.await

@@ -14,8 +14,11 @@ pub(crate) struct AdvanceInput {
     pub(crate) input: RunInput,
     /// How the task instances ended that ended since the last question.
     pub(crate) results: Vec<TaskResult>,
-    /// Every task instance that the workflow has started.
+    /// Every task instance that the workflow has started and waits for.
     pub(crate) started: Vec<(String, u32)>,
+    /// Why the run was cancelled, if it was.
+    #[serde(default)]
+    pub(crate) cancelled: Option<String>,
 }
 
 /// The answer of `AdvanceRun`: one marker in history.
@@ -28,11 +31,19 @@ pub(crate) enum Next {
         start: Vec<Start>,
         /// Tasks whose end lets another be decided.
         awaited: Vec<String>,
+        /// Instances that the workflow waits for and that have ended without it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<(String, u32)>,
     },
     /// The run is over, well.
     Completed,
     /// The run is over, and failed.
     Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The run is over, because somebody cancelled it.
+    Cancelled {
         /// Why.
         failure: Failure,
     },
@@ -58,6 +69,12 @@ pub(crate) struct Start {
     /// Set for a task of a foreign worker; else it is one of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) foreign: Option<Foreign>,
+    /// Set for a run of another activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) child: Option<Child>,
+    /// Set for a task that nobody performs: time ends it, or somebody outside of Temporal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pause: Option<Pause>,
     /// What our own activity needs to know of the run.
     pub(crate) run: RunRef,
     /// Retry, timeout and deadline.
@@ -72,12 +89,32 @@ pub(crate) struct Foreign {
     pub(crate) input: Value,
 }
 
+/// A run of another activity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Child {
+    /// Its id.
+    pub(crate) run: String,
+    /// Its input.
+    pub(crate) input: RunInput,
+}
+
+/// Time that passes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pause {
+    /// How long; without it, until somebody ends the task.
+    pub(crate) after: Option<Duration>,
+    /// Whether the task is complete then; else its deadline is over.
+    pub(crate) completes: bool,
+}
+
 /// What every notice of a run says of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunRef {
     pub(crate) activity: String,
     pub(crate) revision: u32,
     pub(crate) hops: u64,
+    #[serde(default)]
+    pub(crate) retry: u32,
 }
 
 /// How often and how long a task instance may be tried.

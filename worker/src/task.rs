@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use spine_core::event::Event;
 use spine_core::names;
-use spine_core::notice::RunFacts;
+use spine_core::notice::{self, RunFacts};
 use spine_core::planning::{self, Request};
-use spine_core::run::{Failure, TaskStatus};
-use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
+use spine_core::run::{Failure, FailureClass, TaskStatus};
+use spine_runtime::metrics::labels::TaskOutcome;
 use spine_store::{OutboxEvent, StoreError, TaskRow};
 use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::activities;
@@ -19,8 +20,9 @@ use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
 use crate::http::{Attempt, Outbound};
 use crate::progress;
-use crate::protocol::{AdvanceInput, Next, TaskInput};
+use crate::protocol::{AdvanceInput, Next, RunRef, TaskInput};
 use crate::secrets::Revealed;
+use crate::writer;
 
 /// What the worker registers.
 pub(crate) struct Activities {
@@ -61,7 +63,13 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
         return Ok(());
     }
     let performed = match revealed(engine, input, &row).await {
-        Ok((request, secrets)) => secrets.hide_from(perform(engine, run, input, request).await),
+        Ok((Request::Emit { .. }, _)) => {
+            Ok(emission(input, &row, &now()).map(|event| notice::emitted_output(&event)).unwrap_or_default())
+        }
+        Ok((request, secrets)) => {
+            let key = names::idempotency_key(run, &input.task, input.index, row.retry);
+            secrets.hide_from(perform(engine, input, key, request).await)
+        }
         Err(attempt) => Err(attempt),
     };
     match performed {
@@ -79,6 +87,8 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
                 error = failure.message,
                 "task attempt failed"
             );
+            let class = if retryable { FailureClass::Retryable } else { FailureClass::NonRetryable };
+            let failure = failure.of(class);
             let noted = engine.store.fail_attempt(run, &input.task, input.index, attempt, &failure).await;
             noted.map_err(|error| store_failure(&error, error.is_transient()))?;
             Err(refuse(&failure, retryable))
@@ -96,9 +106,9 @@ async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(
     let fatal = |failure: Failure| Attempt { failure, retryable: false };
     let definition = engine.definitions.get(&engine.store, &input.run.activity, input.run.revision).await;
     let definition = definition.map_err(stored)?.map_err(fatal)?;
-    let task = definition.tasks.iter().find(|task| task.id == input.task);
-    let names = task.map(|task| task.work.secrets()).unwrap_or_default();
-    let Some(task) = task.filter(|_| !names.is_empty()) else {
+    let execution = definition.execution(&input.task);
+    let names = execution.as_ref().map(|execution| execution.work.secrets()).unwrap_or_default();
+    let Some(execution) = execution.filter(|_| !names.is_empty()) else {
         let request = serde_json::from_value(row.request.clone().unwrap_or_default());
         let request = request.map_err(|error| fatal(Failure::new("InvalidRequest", error.to_string())))?;
         return Ok((request, Revealed::default()));
@@ -109,12 +119,12 @@ async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(
     let rows = engine.store.tasks_of(&row.run).await.map_err(stored)?;
     let view = RunView { id: &run.id, activity: &run.activity, revision: run.revision };
     let scope = engine.scope(&run.event, &view).with("context", run.context.clone().unwrap_or_default());
-    let progress = progress::of(&definition, &rows, &[]);
-    let request = planning::reveal(task, input.index, &scope.with_secrets(secrets.values()), &progress);
+    let progress = progress::of(&definition, &rows, &[]).progress;
+    let request = planning::reveal(&execution, input.index, &scope.with_secrets(secrets.values()), &progress);
     Ok((request.map_err(fatal)?, secrets))
 }
 
-async fn perform(engine: &Engine, run: &str, input: &TaskInput, request: Request) -> Result<Value, Attempt> {
+async fn perform(engine: &Engine, input: &TaskInput, key: String, request: Request) -> Result<Value, Attempt> {
     match request {
         Request::Http { method, url, headers, body } => {
             let request = Outbound {
@@ -122,13 +132,12 @@ async fn perform(engine: &Engine, run: &str, input: &TaskInput, request: Request
                 url: &url,
                 headers: &headers,
                 body: body.as_ref(),
-                idempotency_key: Some(names::idempotency_key(run, &input.task, input.index)),
+                idempotency_key: Some(key),
                 timeout: within(input.timeout),
             };
             engine.http.send(request).await
         }
         Request::Sql { query, args, database } => {
-            let key = names::idempotency_key(run, &input.task, input.index);
             let performed = engine.database(&database)?.perform(&key, &query, &args, within(input.timeout)).await;
             performed.map_err(|error| sql_failed(&database, &error))
         }
@@ -153,18 +162,33 @@ async fn complete(
 ) -> Result<(), StoreError> {
     let (run, now) = (row.run.as_str(), now());
     let uses = row.uses.as_deref().unwrap_or_default();
-    let facts =
-        RunFacts { run, activity: &input.run.activity, revision: input.run.revision, hops: input.run.hops, now: &now };
-    let event = facts.task_completed(&input.task, input.index, uses, attempt);
-    let outbox = OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) };
-    engine.store.finish_task(run, &input.task, input.index, output, &[outbox]).await?;
+    let completed = facts(run, input, input.run.retry, &now).task_completed(&input.task, input.index, uses, attempt);
+    let outbox: Vec<_> = emission(input, row, &now)
+        .into_iter()
+        .chain([completed])
+        .map(|event| OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) })
+        .collect();
+    engine.store.finish_task(run, &input.task, input.index, output, &outbox).await?;
     count(engine, row, TaskOutcome::Completed);
     Ok(())
 }
 
+/// The event of an `emit` task that a retry of its run does again; every other is emitted as it is decided.
+fn emission(input: &TaskInput, row: &TaskRow, now: &str) -> Option<Event> {
+    let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
+    let Request::Emit { event_type, subject, data } = request else { return None };
+    Some(facts(&row.run, input, row.retry, now).emitted(&input.task, input.index, &event_type, subject, data))
+}
+
+fn facts<'a>(run: &'a str, input: &'a TaskInput, retry: u32, now: &'a str) -> RunFacts<'a> {
+    let RunRef { activity, revision, hops, .. } = &input.run;
+    RunFacts { run, activity, revision: *revision, hops: *hops, retry, now }
+}
+
 fn count(engine: &Engine, row: &TaskRow, outcome: TaskOutcome) {
-    let kind = if row.uses.as_deref() == Some("sql") { TaskKind::Sql } else { TaskKind::Http };
-    engine.metrics.worker.tasks.inc((kind, outcome));
+    if let Some(kind) = row.uses.as_deref().and_then(writer::kind) {
+        engine.metrics.worker.tasks.inc((kind, outcome));
+    }
 }
 
 /// The run's id and Temporal's id of this execution.

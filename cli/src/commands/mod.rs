@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 mod check;
 mod config;
+mod control;
 mod demo;
 mod diff;
 mod explain;

@@ -4,9 +4,10 @@ use std::str::FromStr as _;
 
 use anyhow::anyhow;
 use spine_core::run::RunStatus;
-use spine_store::{RunFilter, RunSummary};
+use spine_store::{RetryFrom, RunFilter, RunSummary};
 
 use crate::args::{Global, Runs};
+use crate::commands::control;
 use crate::failure::invalid;
 use crate::{connect, output, trace};
 
@@ -25,11 +26,21 @@ pub(crate) async fn run(global: &Global, options: &Runs) -> anyhow::Result<()> {
                 None => Err(anyhow!("there is no run {run:?}; `spine runs list` lists them")),
             }
         }
+        Runs::Cancel { run, reason } => {
+            println!("{}", control::cancel(&config, &store, run, reason).await?);
+            Ok(())
+        }
+        Runs::Retry { run, from_start } => {
+            let from = if *from_start { RetryFrom::Start } else { RetryFrom::Done };
+            println!("{}", control::retry(&config, &store, run, from).await?);
+            Ok(())
+        }
     }
 }
 
 fn status_of(text: &str) -> anyhow::Result<RunStatus> {
-    RunStatus::from_str(text).map_err(|_| invalid(format!("{text:?} is no status; use running, completed or failed")))
+    RunStatus::from_str(text)
+        .map_err(|_| invalid(format!("{text:?} is no status; use running, completed, failed or cancelled")))
 }
 
 fn table(rows: &[RunSummary]) -> String {

@@ -183,6 +183,8 @@ fn ended(ending: &Ending, assumed: &[&str]) -> String {
         (Outcome::Failed(failure), Some(condition)) => {
             format!("would fail, if {condition}: {}: {}", failure.kind, failure.message)
         }
+        // Nobody cancels what is only rehearsed.
+        (Outcome::Cancelled(failure), _) => format!("cancelled: {}", failure.message),
     }
 }
 

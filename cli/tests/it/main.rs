@@ -12,4 +12,5 @@ mod faults;
 mod histories;
 mod registry;
 mod tasks;
+mod undo;
 mod world;

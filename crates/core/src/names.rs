@@ -23,6 +23,8 @@ pub const RUN_WORKFLOW: &str = "RunActivity";
 pub const ADVANCE_ACTIVITY: &str = "AdvanceRun";
 /// The Temporal activity that performs one of our own tasks.
 pub const TASK_ACTIVITY: &str = "RunTask";
+/// The signal that has a run look at its rows again.
+pub const WAKE_SIGNAL: &str = "Wake";
 
 /// NATS header that JetStream deduplicates by.
 pub const MSG_ID_HEADER: &str = "Nats-Msg-Id";
@@ -37,6 +39,8 @@ pub const RUN_EXTENSION: &str = "spinerun";
 pub const OWN_TYPES: &str = "com.spine.";
 /// Type of the event that a schedule's tick stands for.
 pub const TICK_TYPE: &str = "com.spine.schedule.tick";
+/// Type of the event that a call of one activity by another stands for.
+pub const CALL_TYPE: &str = "com.spine.activity.called";
 
 /// The subject an event of this type is published on.
 pub fn event_subject(event_type: &str) -> String {
@@ -84,7 +88,25 @@ pub fn schedule_id(activity: &str, index: usize) -> String {
     format!("spine/{activity}/{index}")
 }
 
-/// The value of the `Idempotency-Key` header: the same for every attempt of a task, different for any other.
-pub fn idempotency_key(run: &str, task: &str, index: u32) -> String {
-    format!("{run}/{task}/{index}")
+/// The value of the `Idempotency-Key` header: the same for every attempt of a task, different for any other. A task
+/// that a retry of its run decided anew, because it had been undone, has a key of its own.
+pub fn idempotency_key(run: &str, task: &str, index: u32, retry: u32) -> String {
+    format!("{run}/{task}/{index}{}", retry_suffix(retry))
 }
+
+/// What the names of a run's `retry`th retry end with; empty for 0, the run as it began.
+pub fn retry_suffix(retry: u32) -> String {
+    if retry == 0 { String::new() } else { format!("~{retry}") }
+}
+
+/// The id under which the undo of a task stands among the tasks of a run. No task is called so: ids have no dot.
+pub fn undo_id(task: &str) -> String {
+    format!("{task}{UNDO_SUFFIX}")
+}
+
+/// The task that an id of an undo takes back, or `None` for the id of a task.
+pub fn undone_by(id: &str) -> Option<&str> {
+    id.strip_suffix(UNDO_SUFFIX)
+}
+
+const UNDO_SUFFIX: &str = ".undo";

@@ -30,6 +30,8 @@ pub struct RunFacts<'a> {
     pub revision: u32,
     /// The hops of the event that started the run.
     pub hops: u64,
+    /// How often the run had been retried when this came to be; 0 for never.
+    pub retry: u32,
     /// Now, RFC 3339.
     pub now: &'a str,
 }
@@ -56,14 +58,29 @@ impl RunFacts<'_> {
         self.notice("task.failed", &format!("{}/{task}/{index}/failed", self.run), data)
     }
 
-    /// `com.spine.run.completed` or `com.spine.run.failed`.
-    pub fn run_ended(&self, outcome: &Outcome) -> Event {
+    /// `com.spine.task.cancelled`.
+    pub fn task_cancelled(&self, task: &str, index: u32, kind: &str, failure: &Failure) -> Event {
+        let data = json!({"run": self.run, "activity": self.activity, "revision": self.revision,
+            "task": task, "index": index, "uses": kind, "error": failure});
+        self.notice("task.cancelled", &format!("{}/{task}/{index}/cancelled", self.run), data)
+    }
+
+    /// `com.spine.run.completed`, `com.spine.run.failed` or `com.spine.run.cancelled`. `not_undone` names the task
+    /// instances whose undo failed.
+    pub fn run_ended(&self, outcome: &Outcome, not_undone: &[String]) -> Event {
         let mut data = json!({"run": self.run, "activity": self.activity, "revision": self.revision});
+        if !not_undone.is_empty() {
+            data["notUndone"] = json!(not_undone);
+        }
         let name = match outcome {
             Outcome::Completed => "run.completed",
             Outcome::Failed(failure) => {
                 data["error"] = json!(failure);
                 "run.failed"
+            }
+            Outcome::Cancelled(failure) => {
+                data["error"] = json!(failure);
+                "run.cancelled"
             }
         };
         self.notice(name, &format!("{}/ended", self.run), data)
@@ -87,6 +104,15 @@ impl RunFacts<'_> {
         event
     }
 
+    /// The event that a call of another activity stands for.
+    pub fn called(&self, task: &str, index: u32, data: Option<Value>) -> Event {
+        let id = format!("{}/{task}/{index}", self.run);
+        let mut event = self.event(crate::names::CALL_TYPE, &id);
+        event.datacontenttype = Some("application/json".into());
+        event.data = Data::Json(data.unwrap_or_default());
+        event
+    }
+
     fn notice(&self, name: &str, id: &str, data: Value) -> Event {
         let mut event = self.event(&format!("{}{name}", crate::names::OWN_TYPES), id);
         event.subject = Some(self.run.to_owned());
@@ -96,6 +122,7 @@ impl RunFacts<'_> {
     }
 
     fn event(&self, event_type: &str, id: &str) -> Event {
+        let id = format!("{id}{}", crate::names::retry_suffix(self.retry));
         let mut event = Event::new(event_type, source(self.activity), id);
         event.time = Some(self.now.to_owned());
         event.extensions.insert(HOPS_EXTENSION.into(), Value::from((self.hops + 1).to_string()));

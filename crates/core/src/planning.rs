@@ -3,6 +3,7 @@
 mod request;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use request::Request;
+pub use request::{Pause, Request};
+pub use undo::{Completed, NextUndo, Undone, not_undone, undo};
 
 use self::request::render;
-use crate::activity::{Activity, Retry, Task};
+use crate::activity::{Activity, Execution, OnTimeout, Retry, Task};
 use crate::expression::{EvalError, Scope};
-use crate::run::{Failure, TaskStatus};
+use crate::run::{Failure, FailureClass, TaskStatus};
 
 /// The most instances that one `forEach` may decide.
 pub const MAX_INSTANCES: usize = 1000;
@@ -71,6 +73,8 @@ pub enum Outcome {
     Completed,
     /// This is why not.
     Failed(Failure),
+    /// Somebody cancelled it, for this reason.
+    Cancelled(Failure),
 }
 
 /// One decided task instance, everything in it rendered.
@@ -107,21 +111,53 @@ pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Resul
 
 /// The work of an instance that was decided before, rendered again from the same scope, which now has the
 /// values of its secrets. Every other time these stand as words.
-pub fn reveal(task: &Task, index: u32, scope: &Scope, progress: &Progress) -> Result<Request, Failure> {
+pub fn reveal(execution: &Execution<'_>, index: u32, scope: &Scope, progress: &Progress) -> Result<Request, Failure> {
+    let id = &execution.task.id;
+    let rendered = instance_scope(execution.task, index, scope, progress).and_then(|scope| {
+        let output = output_of(progress, id, index).filter(|_| execution.undoes);
+        render(execution.work, &output.into_iter().fold(scope, |scope, output| scope.with("output", output)))
+    });
+    rendered.map_err(|error| expression_failure(id, &error))
+}
+
+/// How a task instance whose deadline is over ends, as its `onTimeout` says. `failure` is what it failed with.
+pub fn time_out(
+    task: &Task,
+    index: u32,
+    failure: Failure,
+    scope: &Scope,
+    progress: &Progress,
+) -> Result<Value, Failure> {
+    let OnTimeout::Output(output) = &task.on_timeout else { return Err(failure) };
+    instance_scope(task, index, scope, progress)
+        .and_then(|scope| output.render(&scope))
+        .map_err(|error| expression_failure(&task.id, &error))
+}
+
+/// What an instance's expressions see: `tasks`, and of a `forEach` `item` and `index`.
+fn instance_scope(task: &Task, index: u32, scope: &Scope, progress: &Progress) -> Result<Scope, EvalError> {
     let scope = scope.clone().with("tasks", tasks_value(progress));
-    let rendered = match &task.for_each {
-        None => render(&task.work, &scope),
-        Some(for_each) => items(for_each, &scope).and_then(|items| {
-            let item = items.into_iter().nth(index as usize).unwrap_or_default();
-            render(&task.work, &scope.with("item", item).with("index", Value::from(index)))
-        }),
-    };
-    rendered.map_err(|error| expression_failure(&task.id, &error))
+    let Some(for_each) = &task.for_each else { return Ok(scope) };
+    let item = items(for_each, &scope)?.into_iter().nth(index as usize).unwrap_or_default();
+    Ok(scope.with("item", item).with("index", Value::from(index)))
+}
+
+fn output_of(progress: &Progress, task: &str, index: u32) -> Option<Value> {
+    let TaskProgress::Decided { instances, .. } = progress.get(task)? else { return None };
+    match instances.get(index as usize)? {
+        Instance::Completed(output) => Some(output.clone()),
+        _ => None,
+    }
 }
 
 /// Whether any task instance has not ended.
 pub fn is_pending(progress: &Progress) -> bool {
     progress.values().any(TaskProgress::is_pending)
+}
+
+/// Whether any task instance has failed, so that the run will.
+pub fn has_failed(progress: &Progress) -> bool {
+    progress.values().any(|task| task.failure().is_some())
 }
 
 /// The tasks that undecided tasks wait for: until one of these has ended, there is nothing to decide.
@@ -161,12 +197,16 @@ impl TaskProgress {
         matches!(self, Self::Decided { instances, .. } if instances.contains(&Instance::Pending))
     }
 
+    /// The first failure; one that was given up because of another comes last.
     fn failure(&self) -> Option<&Failure> {
         let Self::Decided { instances, .. } = self else { return None };
-        instances.iter().find_map(|instance| match instance {
-            Instance::Failed(failure) => Some(failure),
-            _ => None,
-        })
+        let failures = || {
+            instances.iter().filter_map(|instance| match instance {
+                Instance::Failed(failure) => Some(failure),
+                _ => None,
+            })
+        };
+        failures().find(|failure| failure.class != FailureClass::Cancelled).or_else(|| failures().next())
     }
 
     /// Whether it ended without failing, so that what needs it may be decided.
@@ -177,13 +217,17 @@ impl TaskProgress {
     fn status(&self) -> TaskStatus {
         match self {
             Self::Skipped(_) => TaskStatus::Skipped,
+            other if other.failure().is_some_and(|failure| failure.class == FailureClass::Cancelled) => {
+                TaskStatus::Cancelled
+            }
             other if other.failure().is_some() => TaskStatus::Failed,
             other if other.is_pending() => TaskStatus::Created,
             _ => TaskStatus::Completed,
         }
     }
 
-    fn output(&self) -> Value {
+    /// What expressions see as its output.
+    pub fn output(&self) -> Value {
         let Self::Decided { each, instances } = self else { return Value::Null };
         let output = |instance: &Instance| match instance {
             Instance::Completed(output) => output.clone(),
@@ -286,11 +330,12 @@ fn tasks_value(progress: &Progress) -> Value {
 
 /// How a run with nothing left to do has ended; tasks that a failure kept from running count as skipped.
 fn conclude(activity: &Activity, progress: &Progress, skipped: &mut Vec<(String, String)>) -> Outcome {
-    let failed = activity.tasks.iter().find_map(|task| Some((&task.id, progress.get(&task.id)?.failure()?)));
-    let Some((id, failure)) = failed else { return Outcome::Completed };
+    let failures = || activity.tasks.iter().filter_map(|task| Some((&task.id, progress.get(&task.id)?.failure()?)));
+    let cause = failures().find(|(_, failure)| failure.class != FailureClass::Cancelled).or_else(|| failures().next());
+    let Some((id, failure)) = cause else { return Outcome::Completed };
     let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
     skipped.extend(undecided.map(|task| (task.id.clone(), "a task that it needs failed".to_owned())));
-    Outcome::Failed(Failure::new(failure.kind.clone(), format!("task {id}: {}", failure.message)))
+    Outcome::Failed(Failure { message: format!("task {id}: {}", failure.message), ..failure.clone() })
 }
 
 fn expression_failure(task: &str, error: &EvalError) -> Failure {

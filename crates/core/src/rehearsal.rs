@@ -213,6 +213,7 @@ impl Run<'_> {
                     activity: &self.activity.name,
                     revision: self.revision,
                     hops: self.hops,
+                    retry: 0,
                     now: "",
                 };
                 let event = facts.emitted(&decided.task, decided.index, event_type, subject.clone(), data.clone());

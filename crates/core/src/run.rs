@@ -31,6 +31,11 @@ pub enum RunTrigger {
         /// Which of the activity's triggers.
         trigger: usize,
     },
+    /// A task of another run that uses this activity. The revision is resolved when the run opens.
+    Call {
+        /// The event that the call stands for.
+        event: Box<Event>,
+    },
 }
 
 /// What expressions see as `run`.
@@ -49,6 +54,8 @@ pub enum RunStatus {
     Completed,
     /// A task failed, or its context or an expression did.
     Failed,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 /// Where a task instance stands.
@@ -63,6 +70,8 @@ pub enum TaskStatus {
     Failed,
     /// It was not decided.
     Skipped,
+    /// It was given up, because its run failed or was cancelled.
+    Cancelled,
 }
 
 macro_rules! status_text {
@@ -87,8 +96,11 @@ macro_rules! status_text {
     };
 }
 
-status_text!(RunStatus, Running => "running", Completed => "completed", Failed => "failed");
-status_text!(TaskStatus, Created => "created", Completed => "completed", Failed => "failed", Skipped => "skipped");
+status_text!(RunStatus, Running => "running", Completed => "completed", Failed => "failed", Cancelled => "cancelled");
+status_text!(
+    TaskStatus,
+    Created => "created", Completed => "completed", Failed => "failed", Skipped => "skipped", Cancelled => "cancelled"
+);
 
 /// Why something failed, as it stands in rows, events and output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,12 +110,55 @@ pub struct Failure {
     pub kind: String,
     /// What went wrong, in words, without secrets.
     pub message: String,
+    /// Whether it could have been helped by trying again.
+    #[serde(default)]
+    pub class: FailureClass,
+}
+
+/// What kind of end a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Another attempt might have helped, and none was left.
+    Retryable,
+    /// Another attempt would have failed as well.
+    #[default]
+    NonRetryable,
+    /// The time for one attempt, or the deadline of all, was over.
+    TimedOut,
+    /// It was given up, because its run failed or was cancelled.
+    Cancelled,
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind that another attempt would not have helped.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: message.into() }
+        Self { kind: kind.into(), message: message.into(), class: FailureClass::NonRetryable }
+    }
+
+    /// The same failure, of this class.
+    pub fn of(self, class: FailureClass) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The deadline of a task is over, which its `onTimeout` answers.
+    pub fn deadline(message: impl Into<String>) -> Self {
+        Self::new("Deadline", message).of(FailureClass::TimedOut)
+    }
+
+    /// Whether this is a deadline that is over.
+    pub fn is_deadline(&self) -> bool {
+        self.class == FailureClass::TimedOut && self.kind == "Deadline"
+    }
+
+    /// The time for one attempt was over.
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self::new("Timeout", message).of(FailureClass::TimedOut)
+    }
+
+    /// It was given up.
+    pub fn cancelled(message: impl Into<String>) -> Self {
+        Self::new("Cancelled", message).of(FailureClass::Cancelled)
     }
 }
 

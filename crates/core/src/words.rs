@@ -1,4 +1,9 @@
-//! How messages name words: lists of them, and the one that was probably meant.
+//! How messages name words: lists of them, the one that was probably meant, and lengths of time.
+
+use std::time::Duration;
+
+/// The units of a duration, with their milliseconds, the longest first.
+pub(crate) const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// "did you mean `x`?" if one of `known` is near, otherwise the list of them.
 pub fn suggest(word: &str, known: &[&str]) -> String {
@@ -41,6 +46,19 @@ pub fn distance(word: &str, name: &str) -> Option<usize> {
     }
     let distance = levenshtein(&plain(word), &plain(name));
     (distance <= allowed && distance < name.len()).then_some(distance)
+}
+
+/// A duration as it is written in a definition: `1h30m`.
+pub fn span(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut out = String::new();
+    for (unit, length) in UNITS {
+        if millis >= length {
+            out.push_str(&format!("{}{unit}", millis / length));
+            millis %= length;
+        }
+    }
+    if out.is_empty() { "0s".into() } else { out }
 }
 
 /// How many insertions, deletions and replacements turn `a` into `b` (Levenshtein).

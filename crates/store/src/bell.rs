@@ -1,9 +1,9 @@
-//! Waiting for a NOTIFY, with a poll behind it.
+//! A NOTIFY, and waiting for it with a poll behind it.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Why a wait ended.
@@ -71,6 +71,18 @@ impl Bell {
             Err(_) => {}
         }
         Woken::Poll
+    }
+}
+
+/// Rings on a connection that has just committed. A failure costs the listener one poll, nothing else.
+pub(crate) async fn ring(connection: &mut PgConnection, channel: &'static str) {
+    // A notifying commit holds a lock that all others want: it must not wait for the disk.
+    let rung = sqlx::query("select set_config('synchronous_commit', 'off', true), pg_notify($1, '')")
+        .bind(channel)
+        .execute(connection)
+        .await;
+    if let Err(error) = rung {
+        tracing::debug!(channel, %error, "could not ring");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use sqlx::migrate::MigrateError;
 
+use spine_core::run::RunStatus;
+
 use crate::registry::Kind;
 
 /// Why the store could not do what it was asked.
@@ -17,6 +19,14 @@ pub enum StoreError {
     /// There is no such run.
     #[error("find run {0:?}")]
     UnknownRun(String),
+    /// A run that goes on or ended well can't be retried.
+    #[error("retry run {run:?}, which is {}; only one that failed or was cancelled can be", status.as_str())]
+    NotRetryable {
+        /// The run.
+        run: String,
+        /// Where it stands.
+        status: RunStatus,
+    },
     /// There is no such task instance.
     #[error("find task {task:?} #{index} of run {run:?}")]
     UnknownTask {

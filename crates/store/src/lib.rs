@@ -11,11 +11,13 @@ mod outbox;
 mod query;
 mod registry;
 mod relay_lock;
+mod retry;
 mod row;
 mod runs;
 mod step;
 mod tasks;
 mod views;
+mod wake;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,10 +35,12 @@ pub use registry::{
     NewRevision, Prune, RegistryChanges, RevisionInfo, RevisionRow,
 };
 pub use relay_lock::RelayLock;
+pub use retry::RetryFrom;
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};
 pub use step::{AuditEntry, FinishedTask, NewTask, StepRecord};
 pub use tasks::{Finished, TaskRow};
 pub use views::{AuditRow, PublishState, RunEvent, RunFilter, RunSummary};
+pub use wake::{Wake, WakeListener};
 
 /// The most connections one process opens: more than a worker's concurrent activities gain from, and
 /// few enough that five processes fit into PostgreSQL's default of 100.

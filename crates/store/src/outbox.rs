@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row as _};
 
 use spine_core::event::Event;
 
-use crate::bell::{Bell, Woken};
+use crate::bell::{self, Bell, Woken};
 use crate::step::collect;
 use crate::{Store, StoreError, row};
 
@@ -196,18 +196,12 @@ impl Default for Doorbell {
 }
 
 impl Doorbell {
-    /// Rings on a connection that has just committed. A failure costs the relay one poll, nothing else.
+    /// Rings on a connection that has just committed, unless it has rung a moment ago.
     pub(crate) async fn ring(&self, connection: &mut PgConnection) {
         if !self.due() {
             return;
         }
-        // A notifying commit holds a lock that all others want: it must not wait for the disk.
-        let rung = sqlx::query("select set_config('synchronous_commit', 'off', true), pg_notify('spine_outbox', '')")
-            .execute(connection)
-            .await;
-        if let Err(error) = rung {
-            tracing::debug!(%error, "could not ring for the relay");
-        }
+        bell::ring(connection, CHANNEL).await;
     }
 
     fn due(&self) -> bool {

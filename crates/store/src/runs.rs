@@ -22,6 +22,8 @@ pub enum Trigger {
     Event,
     /// A tick of a schedule, which stands in the row as an event of its own.
     Schedule,
+    /// A task of another run, whose call stands in the row as an event of its own.
+    Call,
 }
 
 impl Trigger {
@@ -30,6 +32,7 @@ impl Trigger {
         match self {
             Trigger::Event => "event",
             Trigger::Schedule => "schedule",
+            Trigger::Call => "call",
         }
     }
 }
@@ -41,6 +44,7 @@ impl FromStr for Trigger {
         match text {
             "event" => Ok(Trigger::Event),
             "schedule" => Ok(Trigger::Schedule),
+            "call" => Ok(Trigger::Call),
             other => Err(format!("unknown trigger {other:?}")),
         }
     }
@@ -84,8 +88,8 @@ pub enum Opened {
 pub struct RunRow {
     /// The workflow id.
     pub id: String,
-    /// Temporal's id of the execution.
-    pub temporal_run_id: String,
+    /// Temporal's id of the execution; `None` for a run that is to be retried and that no execution has taken yet.
+    pub temporal_run_id: Option<String>,
     /// The activity.
     pub activity: String,
     /// The revision.
@@ -98,6 +102,8 @@ pub struct RunRow {
     pub event_key: String,
     /// Which replay of the event; 0 for none.
     pub replay: u32,
+    /// How often it was retried.
+    pub retries: u32,
     /// Where it stands.
     pub status: RunStatus,
     /// The context, once it is resolved.
@@ -125,6 +131,7 @@ impl FromRow<'_, PgRow> for RunRow {
             event: row::json(row, "event")?,
             event_key: row.try_get("event_key")?,
             replay: row::number(row, "replay")?,
+            retries: row::number(row, "retries")?,
             status: row::word(row, "status")?,
             context: row::optional_json(row, "context")?,
             context_hash: row.try_get("context_hash")?,
@@ -188,7 +195,7 @@ impl Store {
         .bind(row::integer(new.replay)?)
         .fetch_one(&self.pool)
         .await?;
-        if row.id == new.id && row.temporal_run_id == new.temporal_run_id {
+        if row.id == new.id && row.temporal_run_id.as_ref() == Some(&new.temporal_run_id) {
             return Ok(Opened::Resumed(Box::new(row)));
         }
         Ok(Opened::Duplicate { of: row.id })
@@ -197,6 +204,17 @@ impl Store {
     /// The run with this id.
     pub async fn load_run(&self, id: &str) -> Result<Option<RunRow>, StoreError> {
         Ok(sqlx::query_as("select * from run where id = $1").bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// Gives a run that is to be retried to this execution; says whether it has it.
+    pub async fn claim_run(&self, id: &str, execution: &str) -> Result<bool, StoreError> {
+        sqlx::query("update run set temporal_run_id = $2 where id = $1 and temporal_run_id is null")
+            .bind(id)
+            .bind(execution)
+            .execute(&self.pool)
+            .await?;
+        let run = self.load_run(id).await?;
+        Ok(run.is_some_and(|run| run.temporal_run_id.as_deref() == Some(execution)))
     }
 
     /// Stores the context of a run unless it has one, and returns the one that counts: the first.

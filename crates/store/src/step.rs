@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
 use spine_core::planning::Outcome;
-use spine_core::run::{Failure, RunStatus, TaskStatus};
+use spine_core::run::{Failure, FailureClass, RunStatus, TaskStatus};
 
 use crate::outbox::{OutboxEvent, insert_events};
 use crate::{Store, StoreError, row};
@@ -53,6 +53,8 @@ pub struct NewTask {
     pub uses: String,
     /// `Created`, or `Completed` for one that the step itself performs, such as `emit`.
     pub status: TaskStatus,
+    /// The retry of the run whose names its effects have.
+    pub retry: u32,
     /// The rendered work.
     pub request: Value,
     /// The output of one that is completed.
@@ -76,11 +78,11 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         lock_run(&mut transaction, &step.run).await?;
-        write_results(&mut transaction, step).await?;
         write_created(&mut transaction, step).await?;
+        write_results(&mut transaction, step).await?;
         write_skipped(&mut transaction, step).await?;
         write_outcome(&mut transaction, step).await?;
-        write_audit(&mut transaction, step).await?;
+        insert_audit(&mut transaction, &step.run, &step.audit).await?;
         let written = insert_events(&mut transaction, &step.outbox).await?;
         transaction.commit().await?;
         if written > 0 {
@@ -101,7 +103,11 @@ async fn write_results(connection: &mut PgConnection, step: &StepRecord) -> Resu
         return Ok(());
     }
     let results = &step.results;
-    let status = |one: &FinishedTask| if one.result.is_ok() { TaskStatus::Completed } else { TaskStatus::Failed };
+    let status = |one: &FinishedTask| match &one.result {
+        Ok(_) => TaskStatus::Completed,
+        Err(failure) if failure.class == FailureClass::Cancelled => TaskStatus::Cancelled,
+        Err(_) => TaskStatus::Failed,
+    };
     sqlx::query(
         "update task t set status = r.status, output = r.output::json, error = r.error::json,
             attempts = greatest(t.attempts, r.attempts), closed_at = now()
@@ -127,11 +133,11 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
     }
     let created = &step.created;
     sqlx::query(
-        "insert into task (run, task, index, uses, status, request, output, closed_at)
-        select $1, c.task, c.index, c.uses, c.status, c.request::json, c.output::json,
+        "insert into task (run, task, index, uses, status, request, output, retry, closed_at)
+        select $1, c.task, c.index, c.uses, c.status, c.request::json, c.output::json, c.retry,
             case when c.status <> 'created' then now() end
-        from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[])
-            as c (task, index, uses, status, request, output)
+        from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
+            as c (task, index, uses, status, request, output, retry)
         on conflict do nothing",
     )
     .bind(&step.run)
@@ -141,6 +147,7 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
     .bind(collect(created, |one| Ok(one.status.as_str()))?)
     .bind(collect(created, |one| row::text(&one.request))?)
     .bind(collect(created, |one| row::optional_text(one.output.as_ref()))?)
+    .bind(collect(created, |one| row::integer(one.retry))?)
     .execute(connection)
     .await?;
     Ok(())
@@ -168,6 +175,7 @@ async fn write_outcome(connection: &mut PgConnection, step: &StepRecord) -> Resu
         None => return Ok(()),
         Some(Outcome::Completed) => (RunStatus::Completed, None),
         Some(Outcome::Failed(failure)) => (RunStatus::Failed, Some(failure)),
+        Some(Outcome::Cancelled(failure)) => (RunStatus::Cancelled, Some(failure)),
     };
     sqlx::query("update run set status = $2, error = $3::json, closed_at = now() where id = $1 and status = 'running'")
         .bind(&step.run)
@@ -178,11 +186,15 @@ async fn write_outcome(connection: &mut PgConnection, step: &StepRecord) -> Resu
     Ok(())
 }
 
-async fn write_audit(connection: &mut PgConnection, step: &StepRecord) -> Result<(), sqlx::Error> {
-    if step.audit.is_empty() {
+/// Writes facts that are not there yet.
+pub(crate) async fn insert_audit(
+    connection: &mut PgConnection,
+    run: &str,
+    audit: &[AuditEntry],
+) -> Result<(), sqlx::Error> {
+    if audit.is_empty() {
         return Ok(());
     }
-    let audit = &step.audit;
     sqlx::query(
         "insert into audit (run, fact, discriminator, detail)
         select $1, a.fact, a.discriminator, a.detail::json
@@ -190,7 +202,7 @@ async fn write_audit(connection: &mut PgConnection, step: &StepRecord) -> Result
         order by a.n
         on conflict do nothing",
     )
-    .bind(&step.run)
+    .bind(run)
     .bind(collect(audit, |one| Ok(one.fact.as_str()))?)
     .bind(collect(audit, |one| Ok(one.discriminator.as_str()))?)
     .bind(collect(audit, |one| row::text(&one.detail))?)

@@ -33,6 +33,8 @@ pub struct TaskRow {
     pub error: Option<Failure>,
     /// Why it was skipped.
     pub reason: Option<String>,
+    /// The retry of the run whose names its effects have.
+    pub retry: u32,
     /// How many attempts have begun.
     pub attempts: u32,
     /// Why the last failed attempt failed.
@@ -57,6 +59,7 @@ impl FromRow<'_, PgRow> for TaskRow {
             output: row::optional_json(row, "output")?,
             error: row::optional_json(row, "error")?,
             reason: row.try_get("reason")?,
+            retry: row::number(row, "retry")?,
             attempts: row::number(row, "attempts")?,
             last_error: row::optional_json(row, "last_error")?,
             created_at: row.try_get("created_at")?,

@@ -140,6 +140,52 @@ pub struct Task {
     pub undo: Option<Undo>,
 }
 
+/// What is executed under an id that stands among the tasks of a run: a task, or what takes one back.
+#[derive(Clone, Debug)]
+pub struct Execution<'a> {
+    /// The task, or the one that is taken back.
+    pub task: &'a Task,
+    /// Whether this takes the task back.
+    pub undoes: bool,
+    /// What is done.
+    pub work: &'a Work,
+    /// How often and when a failed attempt is repeated.
+    pub retry: &'a Retry,
+    /// The longest one attempt may take.
+    pub timeout: Duration,
+    /// The longest all attempts together may take.
+    pub deadline: Option<Duration>,
+}
+
+impl Activity {
+    /// What is executed under this id: that of a task, or that of its undo ([`crate::names::undo_id`]).
+    pub fn execution(&self, id: &str) -> Option<Execution<'_>> {
+        let undone = crate::names::undone_by(id);
+        let task = self.tasks.iter().find(|task| task.id == undone.unwrap_or(id))?;
+        Some(match undone {
+            None => Execution {
+                task,
+                undoes: false,
+                work: &task.work,
+                retry: &task.retry,
+                timeout: task.timeout,
+                deadline: task.deadline,
+            },
+            Some(_) => {
+                let undo = task.undo.as_ref()?;
+                Execution {
+                    task,
+                    undoes: true,
+                    work: &undo.work,
+                    retry: &undo.retry,
+                    timeout: undo.timeout,
+                    deadline: None,
+                }
+            }
+        })
+    }
+}
+
 /// How often a task of a stateful activity is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Each {
@@ -219,6 +265,15 @@ pub enum Work {
         /// The one argument, as plain JSON.
         input: Template,
     },
+    /// Another activity, whose run is this task.
+    Activity {
+        /// The activity's name.
+        name: String,
+        /// The data of the event that the call stands for.
+        data: Option<Template>,
+    },
+    /// Nothing but time.
+    Wait(Until),
     /// Work for a person.
     Human {
         /// What is to be done, in a line.
@@ -230,6 +285,15 @@ pub enum Work {
         /// The JSON Schema of the answer.
         form: Option<Value>,
     },
+}
+
+/// What a task that waits waits for.
+#[derive(Clone, Debug)]
+pub enum Until {
+    /// This long.
+    For(Duration),
+    /// A moment, RFC 3339; one that has passed is no wait at all.
+    Moment(Template),
 }
 
 impl Lookup {
@@ -250,7 +314,9 @@ impl Work {
                 headers.values().chain([url]).chain(body).flat_map(Template::secrets).collect()
             }
             Work::Sql { args, .. } => args.iter().flat_map(Template::secrets).collect(),
-            Work::Emit { .. } | Work::Worker { .. } | Work::Human { .. } => BTreeSet::new(),
+            Work::Emit { .. } | Work::Worker { .. } | Work::Activity { .. } | Work::Wait(_) | Work::Human { .. } => {
+                BTreeSet::new()
+            }
         }
     }
 
@@ -261,6 +327,8 @@ impl Work {
             Work::Emit { .. } => "emit",
             Work::Sql { .. } => "sql",
             Work::Worker { .. } => "worker",
+            Work::Activity { .. } => "activity",
+            Work::Wait(_) => "wait",
             Work::Human { .. } => "human",
         }
     }

@@ -1,12 +1,16 @@
 //! Rendered work: what a task instance does, with no expression left in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::activity::Work;
+use crate::activity::{Until, Work};
 use crate::expression::{EvalError, Scope, Template};
+use crate::words;
 
 /// Rendered work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +54,15 @@ pub enum Request {
         /// The argument.
         input: Value,
     },
+    /// A run of another activity.
+    Activity {
+        /// Its name.
+        name: String,
+        /// The data of the event that the call stands for.
+        data: Option<Value>,
+    },
+    /// Nothing but time.
+    Wait(Pause),
     /// Work for a person.
     Human {
         /// What is to be done.
@@ -63,6 +76,16 @@ pub enum Request {
     },
 }
 
+/// What a task that waits waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// This long.
+    For(Duration),
+    /// A moment, RFC 3339.
+    Until(String),
+}
+
 impl Request {
     /// The word after `uses:`.
     pub fn kind(&self) -> &'static str {
@@ -71,6 +94,8 @@ impl Request {
             Request::Emit { .. } => "emit",
             Request::Sql { .. } => "sql",
             Request::Worker { .. } => "worker",
+            Request::Activity { .. } => "activity",
+            Request::Wait(_) => "wait",
             Request::Human { .. } => "human",
         }
     }
@@ -91,6 +116,9 @@ impl Request {
             Request::Worker { task_queue, activity, input } => {
                 return json!({"taskQueue": task_queue, "activity": activity, "input": input});
             }
+            Request::Activity { name, data } => json!({"name": name, "data": data}),
+            Request::Wait(Pause::For(duration)) => return json!({"for": words::span(*duration)}),
+            Request::Wait(Pause::Until(moment)) => return json!({"until": moment}),
             Request::Human { title, description, assignees, form } => {
                 json!({"title": title, "description": description, "assignees": assignees, "form": form})
             }
@@ -127,6 +155,9 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
         Work::Worker { task_queue, activity, input } => {
             Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
         }
+        Work::Activity { name, data } => Request::Activity { name: name.clone(), data: value(data)? },
+        Work::Wait(Until::For(duration)) => Request::Wait(Pause::For(*duration)),
+        Work::Wait(Until::Moment(moment)) => Request::Wait(Pause::Until(self::moment(moment, scope)?)),
         Work::Human { title, description, assignees, form } => Request::Human {
             title: title.render_text(scope)?,
             description: text(description)?,
@@ -134,4 +165,16 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
             form: form.clone(),
         },
     })
+}
+
+/// The moment that a template gives, which must be one.
+fn moment(template: &Template, scope: &Scope) -> Result<String, EvalError> {
+    let text = template.render_text(scope)?;
+    match OffsetDateTime::parse(&text, &Rfc3339) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(EvalError {
+            expression: "until".into(),
+            message: format!("gave {text:?}, which is no time; write it as 2026-11-25T12:00:00Z (RFC 3339)"),
+        }),
+    }
 }

@@ -158,6 +158,8 @@ label! {
         Completed = "completed",
         /// It failed.
         Failed = "failed",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
         /// The same run was recorded before.
         Duplicate = "duplicate",
     }
@@ -174,6 +176,12 @@ label! {
         Sql = "sql",
         /// A worker of the operator's own does it.
         Worker = "worker",
+        /// Another activity is run.
+        Activity = "activity",
+        /// Time passes.
+        Wait = "wait",
+        /// A person does it.
+        Human = "human",
     }
 }
 
@@ -186,6 +194,8 @@ label! {
         Failed = "failed",
         /// It failed and is tried again.
         Retried = "retried",
+        /// It was given up, because its run failed or was cancelled.
+        Cancelled = "cancelled",
     }
 }
 

@@ -85,6 +85,8 @@ pub struct WorkerMetrics {
     pub runs: Counters<Run>,
     /// Tries of tasks.
     pub tasks: Counters<(TaskKind, TaskOutcome)>,
+    /// Undos that failed for good: what a task did stays done.
+    pub undo_failures: IntCounter,
 }
 
 /// What the relay counts and measures.
@@ -117,6 +119,10 @@ impl Metrics {
             worker: WorkerMetrics {
                 runs: Counters::register(&registry, names::WORKER_RUNS, "Runs by outcome.")?,
                 tasks: Counters::register(&registry, names::WORKER_TASKS, "Tries of tasks by kind and outcome.")?,
+                undo_failures: add(
+                    &registry,
+                    IntCounter::new(names::WORKER_UNDO_FAILURES, "Undos that failed for good.")?,
+                )?,
             },
             relay: RelayMetrics::register(&registry)?,
             components: add(

@@ -9,7 +9,8 @@ use crate::support::{event, everything, new_run, open, outbox_event, store};
 
 fn new_task(task: &str, index: u32, status: TaskStatus) -> NewTask {
     let output = (status == TaskStatus::Completed).then(|| json!({"id": "e"}));
-    NewTask { task: task.into(), index, uses: "http".into(), status, request: json!({"url": "http://a"}), output }
+    let request = json!({"url": "http://a"});
+    NewTask { task: task.into(), index, uses: "http".into(), status, retry: 0, request, output }
 }
 
 fn first_step(run: &str) -> StepRecord {

@@ -2,7 +2,7 @@
 
 use super::tasks::TASK;
 use super::triggers::{CONTEXT_SOURCE, TRIGGER};
-use super::{DAY, EVENT_TYPE_FORM, Key, Object, SECOND, SHORTEST, Shape, duration, list};
+use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, Key, Object, SECOND, SHORTEST, Shape, duration, list};
 
 /// A document of `kind: Activity`.
 pub const ACTIVITY: Object = Object::new(
@@ -29,15 +29,7 @@ pub const EVENT_TYPE: Object = Object::new(
 /// The `metadata` of an activity.
 pub const METADATA: Object = Object::new(
     "`metadata`",
-    &[
-        Key::new(
-            "name",
-            Shape::Form { pattern: "^[a-z0-9-]{1,63}$", words: "1 to 63 characters out of a-z, 0-9 and `-`" },
-            "The activity's id, for ever.",
-        )
-        .required(),
-        LABELS,
-    ],
+    &[Key::new("name", ACTIVITY_NAME_FORM, "The activity's id, for ever.").required(), LABELS],
 );
 
 const LABELS: Key = Key::new("labels", Shape::Map { of: &Shape::Text, most: 64 }, "Free words to group and find by.");

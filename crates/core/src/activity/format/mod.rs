@@ -14,7 +14,7 @@ pub use documents::{
     ACTIVITY, BATCH, DEBOUNCE, EVENT_TYPE, EVENT_TYPE_METADATA, EVENT_TYPE_SPEC, FLOW, INSTANCE, METADATA, RATE, SET,
     SPEC, TEST_METADATA,
 };
-pub use tasks::{EMIT, ESCALATE, HTTP, HUMAN, ON_TIMEOUT, RETRY, SQL, TASK, UNDO, WORKER};
+pub use tasks::{CALL, EMIT, ESCALATE, HTTP, HUMAN, ON_TIMEOUT, RETRY, SQL, TASK, UNDO, WAIT, WORKER};
 pub use tests::{ACTIVITY_TEST, CASE, ERROR, EXPECT, GIVEN, RESULT, TEST_SPEC};
 pub use triggers::{CALENDAR, CONTEXT_HTTP, CONTEXT_SOURCE, CONTEXT_SQL, MISSED, SCHEDULE, TRIGGER};
 
@@ -176,6 +176,8 @@ const fn list(of: &'static Shape, least: usize, most: usize) -> Shape {
     Shape::List { of, least, most }
 }
 
+const ACTIVITY_NAME_FORM: Shape =
+    Shape::Form { pattern: "^[a-z0-9-]{1,63}$", words: "1 to 63 characters out of a-z, 0-9 and `-`" };
 const EVENT_TYPE_FORM: Shape = Shape::Form {
     pattern: r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
     words: "letters, digits, `_` and `-`, in parts joined by dots",

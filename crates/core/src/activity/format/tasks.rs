@@ -1,6 +1,6 @@
 //! What is done.
 
-use super::{DAY, EVENT_TYPE_FORM, Key, Object, SHORTEST, Shape, duration, list};
+use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, Key, Object, SHORTEST, Shape, duration, list};
 
 /// An item of `tasks`.
 pub const TASK: Object = Object::new(
@@ -29,8 +29,12 @@ pub const TASK: Object = Object::new(
             "In a stateful activity: decided once an instance, or for each event.",
         )
         .default("`instance`"),
-        Key::new("uses", Shape::Words(&["http", "emit", "sql", "worker", "human"]), "What kind of work it is.")
-            .required(),
+        Key::new(
+            "uses",
+            Shape::Words(&["http", "emit", "sql", "worker", "activity", "wait", "human"]),
+            "What kind of work it is.",
+        )
+        .required(),
         Key::new("with", Shape::With(WITH), "The work; its keys follow from `uses`.").required(),
         Key::new("retry", Shape::Object(&RETRY), "How often and when a failed attempt is repeated."),
         Key::new("timeout", duration(SHORTEST, DAY.saturating_mul(7)), "The longest one attempt may take.")
@@ -52,8 +56,15 @@ pub const TASK: Object = Object::new(
     ],
 );
 
-const WITH: &[(&str, &Object)] =
-    &[("http", &HTTP), ("emit", &EMIT), ("sql", &SQL), ("worker", &WORKER), ("human", &HUMAN)];
+const WITH: &[(&str, &Object)] = &[
+    ("http", &HTTP),
+    ("emit", &EMIT),
+    ("sql", &SQL),
+    ("worker", &WORKER),
+    ("activity", &CALL),
+    ("wait", &WAIT),
+    ("human", &HUMAN),
+];
 
 /// `retry`.
 pub const RETRY: Object = Object::new(
@@ -156,6 +167,29 @@ pub const WORKER: Object = Object::new(
         Key::new("input", Shape::Template, "Its one argument, as plain JSON.").required(),
     ],
 );
+
+/// The `with` of `uses: activity`.
+pub const CALL: Object = Object::new(
+    "the `with` of a task that uses activity",
+    &[
+        Key::new("name", ACTIVITY_NAME_FORM, "The activity that runs; its current revision counts.").required(),
+        Key::new("data", Shape::Template, "The data of the event that the call stands for.").default("null"),
+    ],
+);
+
+/// The `with` of `uses: wait`.
+pub const WAIT: Object = Object::new(
+    "the `with` of a task that uses wait",
+    &[
+        Key::new("for", duration(SHORTEST, DAY.saturating_mul(366)), "How long, from when the task is decided."),
+        Key::new(
+            "until",
+            Shape::TextTemplate,
+            "A moment, RFC 3339: `2026-12-24T18:00:00+01:00`. One that has passed is no wait at all.",
+        ),
+    ],
+)
+.one_of(&["for", "until"]);
 
 /// The `with` of `uses: human`.
 pub const HUMAN: Object = Object::new(

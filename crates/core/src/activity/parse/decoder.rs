@@ -262,7 +262,7 @@ impl Decoder {
         }
         self.problem(
             &at,
-            format!("out of bounds; it must be from {} to {}", grammar::show(*least), grammar::show(*most)),
+            format!("out of bounds; it must be from {} to {}", grammar::span(*least), grammar::span(*most)),
         );
         None
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::activity::TypePattern;
 use crate::event::check_type;
 use crate::names::OWN_TYPES;
-pub(super) use crate::words::{either, list, suggest};
+use crate::words::UNITS;
+pub(super) use crate::words::{either, list, span, suggest};
 
 /// The most bytes an event type may have, so that it fits into a NATS subject with room to spare.
 const MAX_TYPE_BYTES: usize = 255;
@@ -106,8 +107,6 @@ pub(super) fn type_pattern(text: &str) -> Result<TypePattern, String> {
     }
 }
 
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-
 /// `500ms`, `10s`, `15m`, `24h`, `7d`, or several from large to small: `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let message = || "not a duration; write a number with a unit, as in 500ms, 10s, 15m, 24h, 7d or 1h30m".to_owned();
@@ -125,19 +124,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         (rest, next_unit) = (after, index + 1);
     }
     Ok(Duration::from_millis(millis))
-}
-
-/// A duration as it is written.
-pub(super) fn show(duration: Duration) -> String {
-    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let mut out = String::new();
-    for (unit, length) in UNITS {
-        if millis >= length {
-            out.push_str(&format!("{}{unit}", millis / length));
-            millis %= length;
-        }
-    }
-    if out.is_empty() { "0s".into() } else { out }
 }
 
 fn clip(text: &str) -> String {
@@ -181,7 +167,7 @@ mod tests {
     fn a_shown_duration_is_the_same_duration() {
         for millis in [0, 1, 999, 1000, 90_000, 86_400_000, 123_456_789] {
             let duration_ = Duration::from_millis(millis);
-            assert_eq!(duration(&show(duration_)), Ok(duration_));
+            assert_eq!(duration(&span(duration_)), Ok(duration_));
         }
     }
 

@@ -38,6 +38,7 @@ fn task(
     let work = work::decode(d, fields, &with);
     let retry = fields.get("retry").map(|at| retry(d, &at)).unwrap_or_default();
     let (timeout, deadline) = limits(d, fields);
+    check_attempts(d, fields);
     let each = each(d, fields, surroundings);
     let on_timeout = fields.get("onTimeout").and_then(|at| on_timeout(d, &at, fields, &with)).unwrap_or_default();
     let undo = fields.get("undo").and_then(|at| undo(d, &at, &with.clone().with_output()));
@@ -61,11 +62,22 @@ fn limits(d: &mut Decoder, fields: &Fields<'_>) -> (Duration, Option<Duration>) 
     if let Some(deadline) = deadline.filter(|deadline| timeout > *deadline) {
         let message = format!(
             "one attempt may take longer than the `deadline` of all, {}; make it at most that",
-            grammar::show(deadline)
+            grammar::span(deadline)
         );
         d.problem(&at, message);
     }
     (timeout, deadline)
+}
+
+/// What waits for somebody else has no attempts.
+fn check_attempts(d: &mut Decoder, fields: &Fields<'_>) {
+    let Some(uses) = fields.get("uses").map(|at| at.node.to_value()) else { return };
+    let Some(uses) = uses.as_str().filter(|uses| ["activity", "wait", "human"].contains(uses)) else { return };
+    for key in ["retry", "timeout"] {
+        if let Some(at) = fields.get(key) {
+            d.problem_at_key(&at, format!("a task that uses {uses} has no attempts; `deadline` bounds it"));
+        }
+    }
 }
 
 fn retry(d: &mut Decoder, at: &Cursor<'_>) -> Retry {
@@ -74,7 +86,7 @@ fn retry(d: &mut Decoder, at: &Cursor<'_>) -> Retry {
     let initial_interval = d.duration(&fields, "initialInterval").unwrap_or(default.initial_interval);
     let max_interval = d.duration(&fields, "maxInterval");
     if let Some(at) = fields.get("maxInterval").filter(|_| max_interval.is_some_and(|most| most < initial_interval)) {
-        d.problem(&at, format!("must be at least `initialInterval`, {}", grammar::show(initial_interval)));
+        d.problem(&at, format!("must be at least `initialInterval`, {}", grammar::span(initial_interval)));
     }
     let failures = d.list(&fields, "nonRetryable");
     Retry {
@@ -87,13 +99,13 @@ fn retry(d: &mut Decoder, at: &Cursor<'_>) -> Retry {
 }
 
 fn on_timeout(d: &mut Decoder, at: &Cursor<'_>, task: &Fields<'_>, scope: &Scope<'_>) -> Option<OnTimeout> {
-    d.not_executed(at, "`onTimeout`");
     if matches!(at.node.value, NodeValue::String(_)) {
         return d.one_of_words(at, &["fail"]).map(|_| OnTimeout::Fail);
     }
     let fields = d.map(at, &ON_TIMEOUT)?;
     let output = fields.get("output").and_then(|at| expressions::template(d, &at, scope)).map(OnTimeout::Output);
     let escalate = fields.get("escalate").and_then(|at| {
+        d.not_executed(&at, "`escalate`");
         if task.get("uses").is_some_and(|uses| uses.node.to_value() != "human") {
             d.problem_at_key(&at, "belongs to a task that uses human; others can only fail or give an output");
         }
@@ -105,7 +117,6 @@ fn on_timeout(d: &mut Decoder, at: &Cursor<'_>, task: &Fields<'_>, scope: &Scope
 }
 
 fn undo(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Undo> {
-    d.not_executed(at, "`undo`");
     let fields = d.map(at, &UNDO)?;
     let work = work::decode(d, &fields, scope);
     let retry = fields.get("retry").map(|at| retry(d, &at)).unwrap_or_default();

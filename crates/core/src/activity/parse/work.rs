@@ -4,12 +4,12 @@ use super::decoder::{Decoder, Fields};
 use super::expressions;
 use super::scope::Scope;
 use super::{grammar, http, schema, sql};
-use crate::activity::Work;
-use crate::activity::format::{EMIT, HTTP, HUMAN, Object, SQL, WORKER};
+use crate::activity::format::{CALL, EMIT, HTTP, HUMAN, Object, SQL, WAIT, WORKER};
+use crate::activity::{Until, Work};
 use crate::names::TASK_QUEUE;
 
 /// Kinds of work that are planned, and not part of the format yet.
-const LATER: [&str; 3] = ["nats", "wait", "activity"];
+const LATER: [&str; 1] = ["nats"];
 
 type Decode = fn(&mut Decoder, &Fields<'_>, &Scope<'_>) -> Option<Work>;
 
@@ -26,6 +26,8 @@ pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) ->
         "emit" => (&EMIT, emit, &public),
         "sql" => (&SQL, statement, scope),
         "human" => (&HUMAN, human, &public),
+        "activity" => (&CALL, call, &public),
+        "wait" => (&WAIT, wait, &public),
         _ => (&WORKER, worker, &public),
     };
     let with = fields.get("with").and_then(|at| d.map(&at, object))?;
@@ -63,6 +65,18 @@ fn worker(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Wor
         d.problem(at, format!("the task queue `{TASK_QUEUE}` is Spine's own; name the one your worker polls"));
     }
     Some(Work::Worker { task_queue: task_queue?.0, activity: activity?, input: input? })
+}
+
+fn call(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let name = fields.get("name").and_then(|at| d.parsed(&at, grammar::activity_name));
+    let data = fields.get("data").and_then(|at| expressions::template(d, &at, scope));
+    Some(Work::Activity { name: name?, data })
+}
+
+fn wait(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let duration = d.duration(fields, "for").map(Until::For);
+    let moment = fields.get("until").and_then(|at| expressions::text_template(d, &at, scope)).map(Until::Moment);
+    Some(Work::Wait(duration.or(moment)?))
 }
 
 fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {

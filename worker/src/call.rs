@@ -1,0 +1,91 @@
+//! A task that is a run of another activity: how it is called, how it opens, and what it gives.
+
+use serde_json::{Map, Value, json};
+use spine_core::activity::Activity;
+use spine_core::admission::MAX_HOPS;
+use spine_core::event::Event;
+use spine_core::names;
+use spine_core::notice::RunFacts;
+use spine_core::planning::Request;
+use spine_core::run::Failure;
+use spine_store::{NewRun, RunRow, StoreError, TaskRow, Trigger};
+
+use crate::engine::Engine;
+use crate::progress;
+use crate::protocol::Next;
+
+/// The event that a call stands for. Deterministic: the same task calls the same run, however often it is started.
+pub(crate) fn event(run: &RunRow, task: &str, index: u32, retry: u32, data: Option<Value>) -> Event {
+    let now = run.started_at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let facts = RunFacts {
+        run: &run.id,
+        activity: &run.activity,
+        revision: run.revision,
+        hops: run.event.hops(),
+        retry,
+        now: &now,
+    };
+    facts.called(task, index, data)
+}
+
+/// The run of the revision that is current now, if the activity is there and enabled.
+pub(crate) async fn open(
+    engine: &Engine,
+    id: &str,
+    execution: &str,
+    activity: &str,
+    event: &Event,
+) -> Result<Result<NewRun, Next>, StoreError> {
+    let refused = |kind: &str, message: String| Ok(Err(Next::Failed { failure: Failure::new(kind, message) }));
+    if event.hops() > MAX_HOPS {
+        let message = format!("{} runs stand between this call and the outside world, {MAX_HOPS} may", event.hops());
+        return refused("TooManyHops", message);
+    }
+    let Some(current) = engine.store.current_revision(activity).await? else {
+        return refused("UnknownActivity", format!("there is no activity {activity}; apply it, then retry this run"));
+    };
+    if !current.enabled {
+        return refused("ActivityDisabled", format!("activity {activity} is disabled"));
+    }
+    let definition = match engine.definitions.get(&engine.store, activity, current.revision).await? {
+        Ok(definition) => definition,
+        Err(failure) => return Ok(Err(Next::Failed { failure })),
+    };
+    if definition.instance.is_some() {
+        return refused("StatefulActivity", format!("activity {activity} is stateful, and a call has no key"));
+    }
+    Ok(Ok(NewRun {
+        id: id.to_owned(),
+        temporal_run_id: execution.to_owned(),
+        activity: activity.to_owned(),
+        revision: current.revision,
+        trigger: Trigger::Call,
+        event: event.clone(),
+        replay: 0,
+    }))
+}
+
+/// What a completed call gives: the run, and what each of its tasks gave.
+pub(crate) async fn output(
+    engine: &Engine,
+    run: &RunRow,
+    task: &str,
+    index: u32,
+    row: Option<&TaskRow>,
+) -> Result<Value, StoreError> {
+    let request = row.and_then(|row| serde_json::from_value(row.request.clone()?).ok());
+    let Some(Request::Activity { name, data }) = request else { return Ok(Value::Null) };
+    let retry = row.map(|row| row.retry).unwrap_or_default();
+    let id = names::run_id(&name, &event(run, task, index, retry, data).key());
+    let Some(called) = engine.store.load_run(&id).await? else { return Ok(json!({"run": id, "tasks": {}})) };
+    let tasks = match engine.definitions.get(&engine.store, &called.activity, called.revision).await? {
+        Ok(definition) => outputs(&definition, &engine.store.tasks_of(&id).await?),
+        Err(_) => Map::new(),
+    };
+    Ok(json!({"run": id, "tasks": tasks}))
+}
+
+fn outputs(definition: &Activity, rows: &[TaskRow]) -> Map<String, Value> {
+    let progress = progress::of(definition, rows, &[]).progress;
+    progress.iter().map(|(task, progress)| (task.clone(), progress.output())).collect()
+}

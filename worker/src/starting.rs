@@ -1,0 +1,74 @@
+//! What the workflow is to start, and what it need not wait for any more, by a run's rows.
+
+use std::time::Duration;
+
+use spine_core::activity::Activity;
+use spine_core::names;
+use spine_core::planning::{Pause, Request};
+use spine_core::run::{RunInput, RunTrigger, TaskStatus};
+use spine_store::{RunRow, TaskRow};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::call;
+use crate::protocol::{self, Child, Foreign, Limits, RunRef, Start};
+use crate::writer::is_waiting;
+
+/// Every instance that was decided, has not ended, and is not among those `started`.
+pub(crate) fn due(run: &RunRow, definition: &Activity, rows: &[TaskRow], started: &[(String, u32)]) -> Vec<Start> {
+    let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
+    waiting
+        .filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .filter_map(|row| start(run, definition, row))
+        .collect()
+}
+
+/// Those `started` that nobody performs and that have ended.
+pub(crate) fn over(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(String, u32)> {
+    let ended =
+        rows.iter().filter(|row| row.status != TaskStatus::Created && row.uses.as_deref().is_some_and(is_waiting));
+    ended
+        .filter(|row| started.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .map(|row| (row.task.clone(), row.index))
+        .collect()
+}
+
+fn start(run: &RunRow, definition: &Activity, row: &TaskRow) -> Option<Start> {
+    let execution = definition.execution(&row.task)?;
+    let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
+    let limits = Limits {
+        max_attempts: execution.retry.max_attempts,
+        initial_interval: execution.retry.initial_interval,
+        backoff: execution.retry.backoff,
+        max_interval: execution.retry.max_interval,
+        non_retryable: execution.retry.non_retryable.clone(),
+        timeout: execution.timeout,
+        deadline: execution.deadline,
+    };
+    let (foreign, child, pause) = match request {
+        Request::Worker { task_queue, activity, input } => (Some(Foreign { task_queue, activity, input }), None, None),
+        Request::Activity { name, data } => {
+            let event = call::event(run, &row.task, row.index, row.retry, data);
+            let id = names::run_id(&name, &event.key());
+            let input = RunInput { activity: name, trigger: RunTrigger::Call { event: Box::new(event) } };
+            (None, Some(Child { run: id, input }), None)
+        }
+        Request::Wait(pause) => (None, None, Some(protocol::Pause { after: Some(length(&pause)), completes: true })),
+        Request::Human { .. } => (None, None, Some(protocol::Pause { after: limits.deadline, completes: false })),
+        _ => (None, None, None),
+    };
+    let run =
+        RunRef { activity: run.activity.clone(), revision: run.revision, hops: run.event.hops(), retry: run.retries };
+    Some(Start { task: row.task.clone(), index: row.index, foreign, child, pause, run, limits })
+}
+
+/// How long a wait takes from now on.
+fn length(pause: &Pause) -> Duration {
+    match pause {
+        Pause::For(duration) => *duration,
+        Pause::Until(moment) => OffsetDateTime::parse(moment, &Rfc3339)
+            .ok()
+            .and_then(|moment| Duration::try_from(moment - OffsetDateTime::now_utc()).ok())
+            .unwrap_or_default(),
+    }
+}
