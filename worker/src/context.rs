@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::{Map, Value};
 use spine_core::activity::{ContextSource, Lookup};
 use spine_core::expression::{EvalError, Scope, Template};
@@ -15,8 +16,11 @@ use crate::http::{Attempt, Outbound};
 
 /// How often a lookup that may pass is tried before its default stands in or the run fails.
 const ATTEMPTS: u32 = 3;
-/// The most bytes of a whole context, as JSON.
-const MAX_CONTEXT_BYTES: usize = 256 * 1024;
+/// The most bytes of a whole context, as JSON. It stands in the run's row and never in Temporal's history, so what
+/// bounds it is the memory of the worker, which holds it while a run is decided.
+const MAX_CONTEXT_BYTES: usize = 8 * 1024 * 1024;
+/// The most bytes that one source may give. A database is held to the same.
+const MAX_SOURCE_BYTES: usize = spine_store::MAX_BYTES;
 
 /// All sources, looked up at once. Fails with the first source by name that failed and has no default.
 pub(crate) async fn resolve(
@@ -24,30 +28,32 @@ pub(crate) async fn resolve(
     sources: &BTreeMap<String, ContextSource>,
     scope: &Scope,
 ) -> Result<Value, Failure> {
-    let lookups = sources
+    let mut lookups: FuturesUnordered<_> = sources
         .iter()
-        .map(|(name, source)| async move { (name, look_up(engine, source, scope).await, &source.default) });
-    let mut context = Map::new();
-    for (name, result, default) in join_all(lookups).await {
-        let value = match (result, default) {
-            (Ok(value), _) => value,
-            (Err(failure), Some(default)) => {
-                tracing::warn!(context = name, error = failure.message, "the lookup failed; its default stands in");
-                default.clone()
-            }
-            (Err(failure), None) => {
-                return Err(Failure::new("ContextFailed", format!("context {name}: {}", failure.message)));
-            }
-        };
-        context.insert(name.clone(), value);
+        .map(|(name, source)| async move { (name, value_of(engine, name, source, scope).await) })
+        .collect();
+    let (mut values, mut bytes) = (BTreeMap::new(), 0);
+    while let Some((name, value)) = lookups.next().await {
+        bytes += value.as_ref().map_or(0, |value| value.to_string().len());
+        // At once, and the lookups that go on are dropped: what they would bring is not waited for.
+        if bytes > MAX_CONTEXT_BYTES {
+            let message = format!("the context has more than {MAX_CONTEXT_BYTES} bytes, which are allowed in all");
+            return Err(Failure::new("ContextTooLarge", message));
+        }
+        values.insert(name.clone(), value);
     }
-    let context = Value::Object(context);
-    match context.to_string().len() {
-        bytes if bytes > MAX_CONTEXT_BYTES => Err(Failure::new(
-            "ContextTooLarge",
-            format!("the context has {bytes} bytes; at most {MAX_CONTEXT_BYTES} are allowed"),
-        )),
-        _ => Ok(context),
+    values.into_iter().map(|(name, value)| Ok((name, value?))).collect::<Result<Map<_, _>, _>>().map(Value::Object)
+}
+
+/// What a source gives, or what stands in for it.
+async fn value_of(engine: &Engine, name: &str, source: &ContextSource, scope: &Scope) -> Result<Value, Failure> {
+    match (look_up(engine, source, scope).await, &source.default) {
+        (Ok(value), _) => Ok(value),
+        (Err(failure), Some(default)) => {
+            tracing::warn!(context = name, error = failure.message, "the lookup failed; its default stands in");
+            Ok(default.clone())
+        }
+        (Err(failure), None) => Err(Failure::new("ContextFailed", format!("context {name}: {}", failure.message))),
     }
 }
 
@@ -84,6 +90,7 @@ async fn ask(engine: &Engine, source: &ContextSource, scope: &Scope) -> Result<V
                 body: None,
                 idempotency_key: None,
                 timeout: source.timeout,
+                max_bytes: MAX_SOURCE_BYTES,
             };
             engine.http.send(request).await
         }
@@ -102,7 +109,11 @@ fn render_headers(headers: &BTreeMap<String, Template>, scope: &Scope) -> Result
 /// Why a statement failed, for people, without its arguments.
 pub(crate) fn sql_failed(database: &str, error: &QueryError) -> Attempt {
     let message = format!("database {database}: {}", chain(error));
-    Attempt { retryable: error.is_transient(), failure: Failure::new("SqlFailed", message) }
+    let kind = match error {
+        QueryError::TooManyRows | QueryError::TooManyBytes(_) => "AnswerTooLarge",
+        _ => "SqlFailed",
+    };
+    Attempt { retryable: error.is_transient(), failure: Failure::new(kind, message) }
 }
 
 /// An error with all that caused it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::{Either, LocalBoxFuture, select};
 use serde_json::Value;
 use spine_core::names;
+use spine_core::planning;
 use spine_core::run::{Failure, FailureClass};
 use spine_core::words;
 use temporalio_common::RetryPolicy;
@@ -199,6 +200,14 @@ fn foreign_result(result: Result<RawValue, ActivityExecutionError>) -> Result<Va
     if payload.is_empty() {
         return Ok(Value::Null);
     }
+    if payload.len() > planning::MAX_OUTPUT_BYTES {
+        let message = format!(
+            "the worker's answer has {} bytes; at most {} are allowed",
+            payload.len(),
+            planning::MAX_OUTPUT_BYTES
+        );
+        return Err(Failure::new("OutputTooLarge", message));
+    }
     serde_json::from_slice(payload)
         .map_err(|error| Failure::new("InvalidOutput", format!("the worker's answer is no JSON: {error}")))
 }
@@ -244,4 +253,22 @@ fn failure(error: &ActivityExecutionError) -> Failure {
 fn deadline_over(deadline: Duration, last: Option<&str>) -> Failure {
     let last = last.map(|last| format!("; {last}")).unwrap_or_default();
     Failure::deadline(format!("the deadline of {} is over{last}", words::span(deadline)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_output_beyond_its_bound_is_named() {
+        let given = |value: &Value| foreign_result(Ok(RawValue::from_value(value, &PayloadConverter::default())));
+        assert_eq!(given(&json!({"risk": 0.5})), Ok(json!({"risk": 0.5})));
+        let largest = json!("x".repeat(planning::MAX_OUTPUT_BYTES - 2));
+        assert_eq!(given(&largest), Ok(largest));
+        let failure = given(&json!("x".repeat(planning::MAX_OUTPUT_BYTES - 1))).err();
+        let message = "the worker's answer has 262145 bytes; at most 262144 are allowed";
+        assert_eq!(failure, Some(Failure::new("OutputTooLarge", message)));
+    }
 }

@@ -8,8 +8,8 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use spine_core::run::Failure;
 
-/// The most bytes of an answer that are read: what an expression's result may have.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The most bytes of a task's answer that are read: what an expression's result may have.
+pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// A failed attempt, and whether another one may do better.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Outbound<'a> {
     pub(crate) body: Option<&'a Value>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) timeout: Duration,
+    /// The most bytes of the answer that are read.
+    pub(crate) max_bytes: usize,
 }
 
 /// The one client of the process: it keeps connections.
@@ -51,7 +53,7 @@ impl HttpClient {
             builder = builder.json(body);
         }
         let response = builder.send().await.map_err(|error| transport(&what, &error, request.timeout))?;
-        answer(response, &what, request.timeout).await
+        answer(response, &what, request.timeout, request.max_bytes).await
     }
 }
 
@@ -66,7 +68,7 @@ fn headers(request: &Outbound<'_>) -> Result<HeaderMap, Attempt> {
     Ok(map)
 }
 
-async fn answer(mut response: Response, what: &str, timeout: Duration) -> Result<Value, Attempt> {
+async fn answer(mut response: Response, what: &str, timeout: Duration, max_bytes: usize) -> Result<Value, Attempt> {
     let status = response.status();
     if !status.is_success() {
         let failure = Failure::new("HttpStatus", format!("{what} answered {status}"));
@@ -75,8 +77,8 @@ async fn answer(mut response: Response, what: &str, timeout: Duration) -> Result
     let json = response.headers().get("content-type").and_then(|value| value.to_str().ok()).is_some_and(is_json);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport(what, &error, timeout))? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(fatal("AnswerTooLarge", format!("{what} answered more than {MAX_ANSWER_BYTES} bytes")));
+        if body.len() + chunk.len() > max_bytes {
+            return Err(fatal("AnswerTooLarge", format!("{what} answered more than {max_bytes} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

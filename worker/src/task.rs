@@ -18,7 +18,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use crate::advance;
 use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
-use crate::http::{Attempt, Outbound};
+use crate::http::{Attempt, MAX_ANSWER_BYTES, Outbound};
 use crate::progress;
 use crate::protocol::{AdvanceInput, Next, RunRef, TaskInput};
 use crate::secrets::Revealed;
@@ -134,6 +134,7 @@ async fn perform(engine: &Engine, input: &TaskInput, key: String, request: Reque
                 body: body.as_ref(),
                 idempotency_key: Some(key),
                 timeout: within(input.timeout),
+                max_bytes: MAX_ANSWER_BYTES,
             };
             engine.http.send(request).await
         }

@@ -5,6 +5,7 @@
 mod arrows;
 mod change;
 mod commands;
+mod contexts;
 mod dev;
 mod events;
 mod explain;

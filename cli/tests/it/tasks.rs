@@ -283,7 +283,7 @@ async fn echo(stream: &mut BufStream<TcpStream>, path: &str, asked: &Mutex<Vec<S
 }
 
 /// The text that stands in any base64 of something with this in it: without what depends on what follows.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     use ::base64::Engine as _;
     ::base64::engine::general_purpose::STANDARD.encode(&bytes[..bytes.len() / 3 * 3])
 }

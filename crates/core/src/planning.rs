@@ -26,6 +26,10 @@ pub const MAX_INSTANCES: usize = 1000;
 /// workflow's history, where Temporal refuses a payload of 2 MiB.
 pub const MAX_INPUT_BYTES: usize = 1024 * 1024;
 
+/// The most bytes that a foreign worker's output may have as JSON: what an expression's result may have. It stands in
+/// the workflow's history, as Temporal keeps it.
+pub const MAX_OUTPUT_BYTES: usize = crate::expression::MAX_RESULT_BYTES;
+
 /// How far the tasks of a run have come, by task id. A task that is not in here is undecided.
 pub type Progress = BTreeMap<String, TaskProgress>;
 
@@ -335,7 +339,7 @@ fn conclude(activity: &Activity, progress: &Progress, skipped: &mut Vec<(String,
     let Some((id, failure)) = cause else { return Outcome::Completed };
     let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
     skipped.extend(undecided.map(|task| (task.id.clone(), "a task that it needs failed".to_owned())));
-    Outcome::Failed(Failure { message: format!("task {id}: {}", failure.message), ..failure.clone() })
+    Outcome::Failed(Failure::new(failure.kind.clone(), format!("task {id}: {}", failure.message)).of(failure.class))
 }
 
 fn expression_failure(task: &str, error: &EvalError) -> Failure {

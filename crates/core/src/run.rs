@@ -77,6 +77,9 @@ pub enum TaskStatus {
 macro_rules! status_text {
     ($type:ty, $($variant:ident => $text:literal),+) => {
         impl $type {
+            /// All there are.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The status as it stands in tables, events and output.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -131,9 +134,10 @@ pub enum FailureClass {
 }
 
 impl Failure {
-    /// A failure of this kind that another attempt would not have helped.
+    /// A failure of this kind that another attempt would not have helped. A message of more than
+    /// [`MAX_MESSAGE_BYTES`] is cut, and says so.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: message.into(), class: FailureClass::NonRetryable }
+        Self { kind: kind.into(), message: cut(message.into()), class: FailureClass::NonRetryable }
     }
 
     /// The same failure, of this class.
@@ -162,6 +166,23 @@ impl Failure {
     }
 }
 
+/// The most bytes of a failure's message: it stands in Temporal's history, in rows and in events, each time anew
+/// where it is passed on, and an endpoint may answer with any length.
+pub const MAX_MESSAGE_BYTES: usize = 2048;
+
+/// How much of a longer message is kept: what passes it on can still say where it comes from.
+const KEPT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES - 256;
+
+fn cut(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        let end = message.floor_char_boundary(KEPT_MESSAGE_BYTES);
+        let rest = message.len() - end;
+        message.truncate(end);
+        message.push_str(&format!("… ({rest} more bytes)"));
+    }
+    message
+}
+
 /// How one task instance ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
@@ -171,4 +192,18 @@ pub struct TaskResult {
     pub index: u32,
     /// Its output, or why it failed.
     pub result: Result<Value, Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_once_and_says_so() {
+        let check = |message: String, expected: &str| assert_eq!(Failure::new("Long", message).message, expected);
+        check("ä".repeat(1024), &"ä".repeat(1024));
+        let cut = format!("{}… (98209 more bytes)", "ä".repeat(896));
+        check("ä".repeat(50_000) + "x", &cut);
+        check(format!("task t: {cut}"), &format!("task t: {cut}"));
+    }
 }

@@ -23,7 +23,7 @@ use crate::ACQUIRE_TIMEOUT;
 /// The most rows that one query may return.
 pub const MAX_ROWS: usize = 1000;
 /// The most bytes of JSON that one query may return.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 4 << 20;
 /// Few: these are somebody else's connections.
 const MAX_CONNECTIONS: u32 = 4;
 /// How much longer than the server we wait before we give the connection up.
@@ -109,7 +109,8 @@ impl QueryDatabase {
         let sql = bare(sql);
         let limit = MAX_ROWS + 1;
         // The line breaks keep a comment at the query's end from taking the rest with it.
-        let query = format!("select to_jsonb(q)::text from (\n{sql}\n) q limit {limit}");
+        let query = format!("select to_jsonb(q)::text as line from (\n{sql}\n) q limit {limit}");
+        let query = bounded(&query, MAX_BYTES);
         prepare(connection, &query).await.map_err(QueryError::Database)?;
         let types = parameter_types(connection).await.map_err(QueryError::Database)?;
         let rows = rows(connection, &literal::list(args, &types)?, MAX_BYTES).await?;
@@ -145,6 +146,11 @@ async fn settle(connection: &mut PgConnection, timeout: Duration) -> Result<(), 
     Ok(())
 }
 
+/// The same lines, null in place of one that is too long by itself: it would be in memory whole before it can be counted.
+fn bounded(lines: &str, most: usize) -> String {
+    format!("select case when octet_length(line) <= {most} then line end from ({lines}) bounded")
+}
+
 /// A statement without what ends it.
 fn bare(sql: &str) -> &str {
     sql.trim_end().trim_end_matches(';')
@@ -170,19 +176,17 @@ fn execute(literals: &str) -> String {
     }
 }
 
-/// Executes what is prepared, which gives JSON in its only column.
+/// Executes what is prepared, which gives JSON in its only column, or null for a row that is too long.
 async fn rows(connection: &mut PgConnection, literals: &str, most: usize) -> Result<Vec<Value>, QueryError> {
     let mut stream = sqlx::raw_sql(AssertSqlSafe(execute(literals))).fetch(connection);
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = stream.try_next().await.map_err(QueryError::Database)? {
-        let text: &str = row.try_get(0).map_err(QueryError::Database)?;
-        bytes += text.len();
         if rows.len() == MAX_ROWS {
             return Err(QueryError::TooManyRows);
         }
-        if bytes > most {
-            return Err(QueryError::TooManyBytes(most));
-        }
+        let text: Option<&str> = row.try_get(0).map_err(QueryError::Database)?;
+        bytes += text.map_or(0, str::len);
+        let Some(text) = text.filter(|_| bytes <= most) else { return Err(QueryError::TooManyBytes(most)) };
         let row =
             serde_json::from_str(text).map_err(|error| QueryError::Database(sqlx::Error::Decode(error.into())))?;
         rows.push(row);

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _};
 
-use super::{QueryDatabase, QueryError, bare, execute, has_code, literal, parameter_types, prepare, rows, settle};
+use super::{
+    QueryDatabase, QueryError, bare, bounded, execute, has_code, literal, parameter_types, prepare, rows, settle,
+};
 
 /// The table that remembers what was done.
 pub(super) const DDL: &str = "create table if not exists spine_effect (key text primary key, output text, \
@@ -92,8 +94,8 @@ async fn change(connection: &mut PgConnection, sql: &str, args: &[Value]) -> Res
     match returns_rows {
         true => {
             // The line breaks keep a comment at the statement's end from taking the rest with it.
-            let wrapped = format!("with q as (\n{sql}\n) select to_jsonb(q)::text from q");
-            prepare(connection, &wrapped).await.map_err(QueryError::Database)?;
+            let lines = bounded("select to_jsonb(q)::text as line from q offset 0", MAX_EFFECT_BYTES);
+            prepare(connection, &format!("with q as (\n{sql}\n) {lines}")).await.map_err(QueryError::Database)?;
         }
         false => prepare(connection, sql).await.map_err(QueryError::Database)?,
     }

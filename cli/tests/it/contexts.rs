@@ -1,0 +1,196 @@
+//! Contexts of any size up to their bound: kept out of Temporal's history, and harmless beyond it.
+
+use serde_json::{Value, json};
+use spine_testkit::temporal;
+use temporalio_client::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::histories::closed_history;
+use crate::tasks::base64;
+use crate::world::{SOURCE, World};
+
+/// What fills large values; it must stand in no history.
+const FILLER: &str = "kept-out-of-history/";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_context_is_decided_on_and_stays_out_of_history() {
+    let (mut world, client) = contexts().await;
+    let run = run(&world, "large");
+    assert_eq!(run["run"]["status"], "completed", "{}", short(&run));
+    let told = event(&run, "com.test.used");
+    assert_eq!(told["data"], json!({"name": "of http", "last": 7, "rows": 900}));
+    let context = run["run"]["context"].to_string();
+    assert!(context.len() > 4_000_000, "{}", context.len());
+    let decided = run["audit"].as_array().unwrap().iter().find(|fact| fact["fact"] == "decided").unwrap();
+    assert_eq!(decided["detail"]["contextHash"], run["run"]["context_hash"]);
+    let history = closed_history(&client, run["run"]["id"].as_str().unwrap()).await.to_string();
+    assert!(history.len() < 20_000, "{} bytes of history", history.len());
+    for skip in 0..3 {
+        let filler = FILLER.repeat(3);
+        assert!(!history.contains(&base64(&filler.as_bytes()[skip..])) && !history.contains(FILLER));
+    }
+    still_works(&mut world);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_a_named_failure_and_the_worker_goes_on() {
+    let (mut world, client) = contexts().await;
+    for (kind, says) in [
+        ("rows", "context all: database own: take more than 1000 rows from one query"),
+        ("row", "context all: database own: take more than 4194304 bytes from one query"),
+        ("answer", "answered more than 4194304 bytes"),
+        ("sum", "the context has more than 8388608 bytes, which are allowed in all"),
+    ] {
+        let run = run(&world, kind);
+        assert_eq!(run["run"]["status"], "failed", "{}", short(&run));
+        let error = &run["run"]["error"];
+        let expected = if kind == "sum" { "ContextTooLarge" } else { "ContextFailed" };
+        assert_eq!(error["type"], expected, "{kind}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(says), "{kind}: {error}");
+    }
+    // A message of 100 KB is cut wherever it is passed on.
+    let run = run(&world, "message");
+    let error = &run["tasks"][0]["error"];
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(error["type"], "SqlFailed");
+    assert!(message.contains("invalid input syntax") && message.ends_with(" more bytes)"), "{message}");
+    assert!(message.len() <= 2048, "{}", message.len());
+    let history = closed_history(&client, run["run"]["id"].as_str().unwrap()).await.to_string();
+    assert!(history.len() < 30_000, "{} bytes of history", history.len());
+    assert!(run.to_string().len() < 30_000, "{} bytes of rows and events", run.to_string().len());
+    still_works(&mut world);
+    world.end().await;
+}
+
+/// The activities below, and an endpoint with large answers.
+async fn contexts() -> (World, Client) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let big = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(answer(listener));
+    let mut world = World::boot().await;
+    world.apply_echo();
+    let file = world.folder.path().join("contexts.yaml");
+    std::fs::write(&file, ACTIVITIES).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    let database = world.stack.database_url().to_owned();
+    world.start("relay", &[]).await;
+    world.start("worker", &[("SPINE_VALUES__big", &big), ("SPINE_DATABASES__own", &database)]).await;
+    world.start("router", &[]).await;
+    let client = temporal::client(world.stack.temporal_address()).await.unwrap();
+    (world, client)
+}
+
+/// `/N` gives an object of N bytes and a little, until the test ends.
+async fn answer(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut request = [0; 2048];
+            let read = stream.read(&mut request).await.unwrap();
+            let line = String::from_utf8_lossy(&request[..read]).into_owned();
+            let bytes: usize = line.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+            let filler = FILLER.repeat(bytes / FILLER.len());
+            let body = json!({"filler": filler, "name": "of http", "items": [{"n": 7}]}).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            // A worker that has seen enough leaves: that is what some of these are for.
+            if let Err(error) = stream.write_all((head + &body).as_bytes()).await {
+                eprintln!("the client left: {error}");
+            }
+        });
+    }
+}
+
+fn run(world: &World, kind: &str) -> Value {
+    world.ok(&["publish", "--type", &format!("com.test.{kind}"), "--source", SOURCE, "--id", kind]);
+    world.settled(kind)["runs"][0].take()
+}
+
+fn still_works(world: &mut World) {
+    world.ask("after");
+    assert_eq!(world.settled("after")["runs"][0]["run"]["status"], "completed");
+}
+
+fn event<'a>(run: &'a Value, event_type: &str) -> &'a Value {
+    &run["events"].as_array().unwrap().iter().find(|event| event["event"]["type"] == event_type).unwrap()["event"]
+}
+
+/// A run, for the message of a failure: its context may fill a screen a thousand times.
+fn short(run: &Value) -> String {
+    run.to_string().chars().take(2000).collect()
+}
+
+const ACTIVITIES: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: large}
+spec:
+  on: [{event: com.test.large}]
+  context:
+    http: {http: {url: "${ config.big }/2097152"}}
+    sql:
+      sql: {database: own, query: "select n, repeat('kept-out-of-history/', 110) as filler from generate_series(1, 900) n"}
+  tasks:
+    - id: find
+      uses: sql
+      with: {database: own, query: "select $1::int as n", args: ["${ context.http.items[0].n }"]}
+    - id: use
+      needs: [find]
+      uses: emit
+      with:
+        type: com.test.used
+        data: {name: "${ context.http.name }", last: "${ tasks.find.output.rows[0].n }", rows: "${ size(context.sql) }"}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: rows}
+spec:
+  on: [{event: com.test.rows}]
+  context:
+    all: {sql: {database: own, query: "select n from generate_series(1, 1000000) n"}}
+  tasks:
+    - {id: never, uses: emit, with: {type: com.test.never}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: row}
+spec:
+  on: [{event: com.test.row}]
+  context:
+    all: {sql: {database: own, query: "select repeat('x', 200000000)"}, timeout: 30s}
+  tasks:
+    - {id: never, uses: emit, with: {type: com.test.never}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: answer}
+spec:
+  on: [{event: com.test.answer}]
+  context:
+    all: {http: {url: "${ config.big }/5000000"}}
+  tasks:
+    - {id: never, uses: emit, with: {type: com.test.never}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: sum}
+spec:
+  on: [{event: com.test.sum}]
+  context:
+    a: {http: {url: "${ config.big }/3000000"}}
+    b: {http: {url: "${ config.big }/3000000"}}
+    c: {http: {url: "${ config.big }/3000000"}}
+  tasks:
+    - {id: never, uses: emit, with: {type: com.test.never}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: message}
+spec:
+  on: [{event: com.test.message}]
+  tasks:
+    - {id: fails, uses: sql, with: {database: own, query: "select repeat('x', 100000)::int"}}
+"#;
