@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+pub(crate) mod runs;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -270,38 +272,15 @@ pub(crate) enum Mode {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Runs {
     /// List runs, the newest first
-    List {
-        /// Only of this activity
-        #[arg(long)]
-        activity: Option<String>,
-        /// Only with this status: running, completed, failed, cancelled
-        #[arg(long)]
-        status: Option<String>,
-        /// At most this many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// Show one run: context, tasks, events, audit
-    Show {
-        /// The run's id
-        run: String,
-    },
+    List(runs::List),
+    /// Show one run as a timeline: what happened when, from its event to its end
+    Show(runs::Show),
+    /// Wait until runs have ended; exit code 0 if all completed, 1 if one did not, 3 if the time was over
+    Wait(runs::Wait),
     /// Cancel a run; what it did is undone first
-    Cancel {
-        /// The run's id
-        run: String,
-        /// Why, for the audit
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
+    Cancel(runs::Cancel),
     /// Let a run that failed or was cancelled go on from what is done
-    Retry {
-        /// The run's id
-        run: String,
-        /// Decide everything anew, context included
-        #[arg(long)]
-        from_start: bool,
-    },
+    Retry(runs::Retry),
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -70,6 +70,11 @@ pub(crate) async fn temporal_if_there(config: &Config) -> Option<Client> {
     temporal(config).await.map_err(|error| tracing::warn!("going on without Temporal: {error:#}")).ok()
 }
 
+/// Connects to NATS if it answers: for what is better with it and good without.
+pub(crate) async fn nats_if_there(config: &Config, name: &str) -> Option<async_nats::Client> {
+    nats(config, name).await.map_err(|error| tracing::warn!("going on without NATS: {error:#}")).ok()
+}
+
 /// Connects, however long it takes: a service waits for its servers instead of dying. `None` if it is told
 /// to stop before.
 pub(crate) async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(

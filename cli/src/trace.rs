@@ -2,6 +2,7 @@
 
 mod history;
 pub(crate) mod people;
+pub(crate) mod timeline;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use spine_core::decision::Decision;
 use spine_core::key::EventKey;
 use spine_core::run::RunStatus;
 use spine_nats::decisions;
-use spine_store::{AuditRow, PublishState, RunEvent, RunRow, Store, TaskRow};
+use spine_store::{AttemptRow, AuditRow, PublishState, RunEvent, RunRow, Store, TaskRow};
 use temporalio_client::Client;
 
 /// How often [`settled`] looks again.
@@ -34,6 +35,7 @@ pub(crate) struct EventTrace {
 pub(crate) struct RunTrace {
     pub(crate) run: RunRow,
     pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) events: Vec<RunEvent>,
     pub(crate) audit: Vec<AuditRow>,
 }
@@ -105,14 +107,14 @@ pub(crate) async fn settled(
 /// One run, or `None` if there is none with this id.
 pub(crate) async fn run(store: &Store, temporal: Option<&Client>, id: &str) -> anyhow::Result<Option<RunTrace>> {
     let Some(run) = store.load_run(id).await? else { return Ok(None) };
-    let mut tasks = store.tasks_of(id).await?;
+    let (mut tasks, mut attempts) = (store.tasks_of(id).await?, store.attempts_of(id).await?);
     if let Some(temporal) = temporal
         && tasks.iter().any(|task| task.uses.as_deref() == Some("worker"))
     {
-        history::fill_attempts(temporal, id, &mut tasks).await;
+        attempts.extend(history::attempts_of(temporal, id, &mut tasks).await);
     }
     let (events, audit) = (store.events_of_run(id).await?, store.audit_of(id).await?);
-    Ok(Some(RunTrace { run, tasks, events, audit }))
+    Ok(Some(RunTrace { run, tasks, attempts, events, audit }))
 }
 
 async fn message(jetstream: &jetstream::Context, found: &[Decision]) -> anyhow::Result<Option<Value>> {

@@ -3,7 +3,6 @@
 pub(crate) mod apply;
 mod check;
 mod config;
-mod control;
 mod demo;
 mod diff;
 mod explain;

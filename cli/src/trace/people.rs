@@ -3,14 +3,16 @@
 use serde_json::Value;
 use spine_core::decision::{Decision, Outcome};
 use spine_core::names;
-use spine_core::run::TaskStatus;
+use spine_core::run::{Failure, TaskStatus};
 use spine_store::{PublishState, RunEvent, TaskRow};
 
 use super::{EventTrace, RunTrace};
-use crate::output::when;
+use crate::output::{self, when};
 
 /// The column where what is said begins.
 const INDENT: usize = 11;
+/// The most characters of a value that stand on a line.
+const WIDTH: usize = 160;
 
 /// All traces.
 pub(crate) fn events(traces: &[EventTrace]) -> String {
@@ -75,7 +77,7 @@ pub(crate) fn decision(decision: &Decision) -> Vec<String> {
     lines
 }
 
-/// One run, as `spine runs show` prints it.
+/// One run, in short; `spine runs show` prints its timeline.
 pub(crate) fn run(trace: &RunTrace) -> Vec<String> {
     let row = &trace.run;
     let took = row
@@ -96,7 +98,7 @@ pub(crate) fn run(trace: &RunTrace) -> Vec<String> {
         ),
     ];
     if let Some(error) = &row.error {
-        lines.push(line("", &format!("error {}: {}", error.kind, error.message)));
+        lines.push(line("", &format!("error {}", failure(error))));
     }
     if let (Some(hash), Some(context)) = (&row.context_hash, &row.context) {
         lines.push(line("context", hash));
@@ -128,12 +130,18 @@ fn task(task: &TaskRow, first: bool) -> Vec<String> {
     }
     if let Some(error) = task.error.as_ref().or(task.last_error.as_ref()) {
         let which = if task.error.is_some() { "error" } else { "last error" };
-        lines.push(line("", &format!("  {which} {}: {}", error.kind, error.message)));
+        lines.push(line("", &format!("  {which} {}", failure(error))));
     }
     lines
 }
 
-fn emitted(event: &RunEvent) -> String {
+/// Why something failed, on one line.
+pub(crate) fn failure(failure: &Failure) -> String {
+    format!("{}: {}", failure.kind, failure.message)
+}
+
+/// An event that a run wrote: its type, where it stands in the stream, its id.
+pub(crate) fn emitted(event: &RunEvent) -> String {
     let text = |name: &str| event.event.get(name).and_then(Value::as_str).unwrap_or_default();
     let place = match &event.state {
         PublishState::Pending => "waits for the relay".to_owned(),
@@ -151,6 +159,5 @@ pub(crate) fn line(name: &str, text: &str) -> String {
 /// A value on one line, cut where a screen ends.
 pub(crate) fn clip(value: &Value) -> String {
     // JSON escapes the control characters of ASCII, and not those that a terminal obeys as well.
-    let text: String = value.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().count() <= 160 { text } else { text.chars().take(160).chain(['…']).collect() }
+    output::clip(&value.to_string(), WIDTH)
 }

@@ -12,6 +12,7 @@ mod explain;
 mod faults;
 mod histories;
 mod registry;
+mod runs;
 mod tasks;
 mod undo;
 mod world;

@@ -15,6 +15,7 @@ mod retry;
 mod row;
 mod runs;
 mod step;
+mod summaries;
 mod tasks;
 mod views;
 mod wake;
@@ -38,8 +39,9 @@ pub use relay_lock::RelayLock;
 pub use retry::RetryFrom;
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};
 pub use step::{AuditEntry, FinishedTask, NewTask, StepRecord};
+pub use summaries::{RunFilter, RunSummary};
 pub use tasks::{Finished, TaskRow};
-pub use views::{AuditRow, PublishState, RunEvent, RunFilter, RunSummary};
+pub use views::{AttemptRow, AuditRow, PublishState, RunEvent};
 pub use wake::{Wake, WakeListener};
 
 /// The most connections one process opens: more than a worker's concurrent activities gain from, and

@@ -106,10 +106,15 @@ pub struct RunRow {
     pub retries: u32,
     /// Where it stands.
     pub status: RunStatus,
+    /// What it is about: the subject of the event that started it.
+    pub key: Option<String>,
     /// The context, once it is resolved.
     pub context: Option<Value>,
     /// The context's hash.
     pub context_hash: Option<String>,
+    /// When the context was resolved.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub context_at: Option<OffsetDateTime>,
     /// Why it failed.
     pub error: Option<Failure>,
     /// When it was opened.
@@ -133,8 +138,10 @@ impl FromRow<'_, PgRow> for RunRow {
             replay: row::number(row, "replay")?,
             retries: row::number(row, "retries")?,
             status: row::word(row, "status")?,
+            key: row.try_get("key")?,
             context: row::optional_json(row, "context")?,
             context_hash: row.try_get("context_hash")?,
+            context_at: row.try_get("context_at")?,
             error: row::optional_json(row, "error")?,
             started_at: row.try_get("started_at")?,
             closed_at: row.try_get("closed_at")?,
@@ -157,8 +164,8 @@ impl Store {
     pub async fn open_run(&self, new: &NewRun) -> Result<Opened, StoreError> {
         let inserted = sqlx::query(
             "insert into run (id, temporal_run_id, activity, revision, trigger, event_source, event_id,
-                event_key, event_type, replay, event, hops)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12) on conflict do nothing",
+                event_key, event_type, replay, event, hops, key)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12, $13) on conflict do nothing",
         )
         .bind(&new.id)
         .bind(&new.temporal_run_id)
@@ -173,6 +180,7 @@ impl Store {
         .bind(row::text(&new.event)?)
         // An unreadable extension counts as endless hops; the column is for people and queries only.
         .bind(i64::try_from(new.event.hops()).unwrap_or(i64::MAX))
+        .bind(&new.event.subject)
         .execute(&self.pool)
         .await?;
         if inserted.rows_affected() == 1 {
@@ -220,7 +228,8 @@ impl Store {
     /// Stores the context of a run unless it has one, and returns the one that counts: the first.
     pub async fn set_context(&self, run: &str, context: &Value, hash: &str) -> Result<StoredContext, StoreError> {
         let stored: Option<(Json<Value>, String)> = sqlx::query_as(
-            "update run set context = coalesce(context, $2::json), context_hash = coalesce(context_hash, $3)
+            "update run set context = coalesce(context, $2::json), context_hash = coalesce(context_hash, $3),
+                context_at = coalesce(context_at, now())
             where id = $1 returning context, context_hash",
         )
         .bind(run)

@@ -97,8 +97,14 @@ impl Store {
         attempt: u32,
     ) -> Result<Option<TaskRow>, StoreError> {
         let row = sqlx::query_as(
-            "update task set attempts = case status when 'created' then greatest(attempts, $4) else attempts end
-            where run = $1 and task = $2 and index = $3 returning *",
+            "with begun as (
+                update task set attempts = case status when 'created' then greatest(attempts, $4) else attempts end
+                where run = $1 and task = $2 and index = $3 returning *
+            ), noted as (
+                insert into task_attempt (run, task, index, attempt)
+                select run, task, index, $4 from begun where status = 'created' on conflict do nothing
+            )
+            select * from begun",
         )
         .bind(run)
         .bind(task)
@@ -109,7 +115,7 @@ impl Store {
         Ok(row)
     }
 
-    /// Notes why an attempt failed, unless a later attempt has begun or the task has ended.
+    /// Notes why an attempt failed; the task keeps that unless a later attempt has begun or it has ended.
     pub async fn fail_attempt(
         &self,
         run: &str,
@@ -119,7 +125,11 @@ impl Store {
         failure: &Failure,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "update task set attempts = $4, last_error = $5::json
+            "with ended as (
+                update task_attempt set ended_at = now(), error = $5::json
+                where run = $1 and task = $2 and index = $3 and attempt = $4 and ended_at is null
+            )
+            update task set attempts = $4, last_error = $5::json
             where run = $1 and task = $2 and index = $3 and attempts <= $4 and status = 'created'",
         )
         .bind(run)

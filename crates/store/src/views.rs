@@ -1,4 +1,4 @@
-//! What operators ask: which runs there are, what an event became, what a run told the world.
+//! What operators ask of one run: what it told the world, what the audit knows, how its tasks were tried.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,71 +6,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use time::OffsetDateTime;
 
-use spine_core::run::{Failure, RunStatus};
+use spine_core::run::Failure;
 
-use crate::runs::Trigger;
 use crate::{Store, StoreError, row};
-
-/// A run without its event and context.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RunSummary {
-    /// The workflow id.
-    pub id: String,
-    /// The activity.
-    pub activity: String,
-    /// The revision.
-    pub revision: u32,
-    /// What started it.
-    pub trigger: Trigger,
-    /// The type of the event that started it.
-    pub event_type: String,
-    /// The event's source.
-    pub event_source: String,
-    /// The event's id.
-    pub event_id: String,
-    /// Which replay of the event; 0 for none.
-    pub replay: u32,
-    /// Where it stands.
-    pub status: RunStatus,
-    /// Why it failed.
-    pub error: Option<Failure>,
-    /// When it was opened.
-    #[serde(with = "time::serde::rfc3339")]
-    pub started_at: OffsetDateTime,
-    /// When it ended.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub closed_at: Option<OffsetDateTime>,
-}
-
-impl FromRow<'_, PgRow> for RunSummary {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            activity: row.try_get("activity")?,
-            revision: row::number(row, "revision")?,
-            trigger: row::word(row, "trigger")?,
-            event_type: row.try_get("event_type")?,
-            event_source: row.try_get("event_source")?,
-            event_id: row.try_get("event_id")?,
-            replay: row::number(row, "replay")?,
-            status: row::word(row, "status")?,
-            error: row::optional_json(row, "error")?,
-            started_at: row.try_get("started_at")?,
-            closed_at: row.try_get("closed_at")?,
-        })
-    }
-}
-
-/// Which runs to list.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only those of this activity.
-    pub activity: Option<String>,
-    /// Only those that stand here.
-    pub status: Option<RunStatus>,
-    /// At most this many, the newest.
-    pub limit: u32,
-}
 
 /// An event that a run has written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -157,37 +95,39 @@ impl FromRow<'_, PgRow> for AuditRow {
     }
 }
 
+/// One attempt of a task of our own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AttemptRow {
+    /// The task's id.
+    pub task: String,
+    /// Which instance of it.
+    pub index: u32,
+    /// Which attempt, counted from 1.
+    pub attempt: u32,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// When it failed.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why it failed.
+    pub error: Option<Failure>,
+}
+
+impl FromRow<'_, PgRow> for AttemptRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            task: row.try_get("task")?,
+            index: row::number(row, "index")?,
+            attempt: row::number(row, "attempt")?,
+            started_at: row.try_get("started_at")?,
+            ended_at: row.try_get("ended_at")?,
+            error: row::optional_json(row, "error")?,
+        })
+    }
+}
+
 impl Store {
-    /// The newest runs that pass the filter, the newest first.
-    pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        let rows = sqlx::query_as(
-            "select id, activity, revision, trigger, event_type, event_source, event_id, replay, status, error,
-                started_at, closed_at
-            from run where ($1::text is null or activity = $1) and ($2::text is null or status = $2)
-            order by started_at desc, id limit $3",
-        )
-        .bind(&filter.activity)
-        .bind(filter.status.map(RunStatus::as_str))
-        .bind(i64::from(filter.limit))
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows)
-    }
-
-    /// The runs that an event started, the first first. Without a source: of every event with this id.
-    pub async fn runs_of_event(&self, source: Option<&str>, id: &str) -> Result<Vec<RunSummary>, StoreError> {
-        let rows = sqlx::query_as(
-            "select id, activity, revision, trigger, event_type, event_source, event_id, replay, status, error,
-                started_at, closed_at
-            from run where event_id = $1 and ($2::text is null or event_source = $2) order by started_at, id",
-        )
-        .bind(id)
-        .bind(source)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows)
-    }
-
     /// All that a run has told the world, in order, what is parked included.
     pub async fn events_of_run(&self, run: &str) -> Result<Vec<RunEvent>, StoreError> {
         let rows = sqlx::query_as(
@@ -210,6 +150,17 @@ impl Store {
             .bind(run)
             .fetch_all(&self.pool)
             .await?;
+        Ok(rows)
+    }
+
+    /// The attempts of a run's tasks, the first first.
+    pub async fn attempts_of(&self, run: &str) -> Result<Vec<AttemptRow>, StoreError> {
+        let rows = sqlx::query_as(
+            r#"select * from task_attempt where run = $1 order by started_at, task collate "C", index, attempt"#,
+        )
+        .bind(run)
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows)
     }
 }

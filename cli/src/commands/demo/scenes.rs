@@ -173,7 +173,8 @@ async fn nobody_listens(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::R
 async fn schedule(stage: &Stage<'_>, verdicts: &mut Verdicts) -> anyhow::Result<()> {
     title("The schedule of stock-watch, every 10 s");
     let store = stage.stack.parts.store.as_ref().context("use the store")?;
-    let filter = RunFilter { activity: Some("stock-watch".into()), status: Some(RunStatus::Completed), limit: 1 };
+    let (activity, statuses) = (Some("stock-watch".into()), vec![RunStatus::Completed]);
+    let filter = RunFilter { activity, statuses, limit: 1, ..RunFilter::default() };
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let found = loop {
         match store.list_runs(&filter).await?.pop() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use parse::{Definition, Document, SchemaCheck, SchemaFault, parse, parse_with};
+pub use parse::{Definition, Document, SchemaCheck, SchemaFault, parse, parse_duration, parse_with};
 
 use crate::expression::{Expression, Template};
 use crate::pattern::Pattern;

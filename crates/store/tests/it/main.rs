@@ -5,4 +5,5 @@ mod outbox;
 mod query;
 mod registry;
 mod runs;
+mod summaries;
 mod support;

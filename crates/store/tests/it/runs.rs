@@ -1,9 +1,7 @@
 use serde_json::json;
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, RunStatus, TaskStatus};
-use spine_store::{
-    AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, RunFilter, StepRecord, Store, StoreError,
-};
+use spine_store::{AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, StepRecord, Store, StoreError};
 
 use crate::support::{event, everything, new_run, open, outbox_event, store};
 
@@ -56,16 +54,19 @@ async fn a_step_committed_twice_changes_nothing() {
     let run = open(&store, "1").await;
     commit_twice(&store, &first_step(&run)).await;
 
+    store.begin_attempt(&run, "charge", 0, 1).await.unwrap().unwrap();
     let begun = store.begin_attempt(&run, "charge", 0, 2).await.unwrap().unwrap();
     assert_eq!((begun.attempts, begun.status), (2, TaskStatus::Created));
     store.fail_attempt(&run, "charge", 0, 2, &Failure::new("Timeout", "5 s")).await.unwrap();
-    store.fail_attempt(&run, "charge", 0, 1, &Failure::new("Stale", "")).await.unwrap();
+    store.fail_attempt(&run, "charge", 0, 1, &Failure::new("Stale", "late")).await.unwrap();
     let done = [outbox_event("k", "done")];
     assert_eq!(store.finish_task(&run, "charge", 0, &json!(null), &done).await.unwrap(), Finished::Now);
     assert_eq!(store.finish_task(&run, "charge", 0, &json!(7), &done).await.unwrap(), Finished::Already);
     let missing = store.finish_task(&run, "other", 0, &json!(7), &done).await.unwrap_err();
     assert!(matches!(missing, StoreError::UnknownTask { .. }));
     assert!(store.begin_attempt(&run, "other", 0, 1).await.unwrap().is_none());
+    let ended = store.begin_attempt(&run, "charge", 0, 3).await.unwrap().unwrap();
+    assert_eq!((ended.attempts, ended.status), (2, TaskStatus::Completed), "what has ended is not tried again");
 
     commit_twice(&store, &last_step(&run)).await;
     // A repeated first step after the end finds everything as it was decided.
@@ -99,12 +100,10 @@ async fn check_rows(store: &Store, run: &str) {
     let facts: Vec<_> = store.audit_of(run).await.unwrap().into_iter().map(|a| a.fact).collect();
     assert_eq!(facts, ["decided", "ended"]);
 
-    let failed = RunFilter { activity: Some("fulfil".into()), status: Some(RunStatus::Failed), limit: 10 };
-    assert_eq!(store.list_runs(&failed).await.unwrap().len(), 1);
-    let running = RunFilter { status: Some(RunStatus::Running), ..failed };
-    assert!(store.list_runs(&running).await.unwrap().is_empty());
-    assert_eq!(store.runs_of_event(None, "1").await.unwrap()[0].id, run);
-    assert!(store.runs_of_event(Some("elsewhere"), "1").await.unwrap().is_empty());
+    let attempts = store.attempts_of(run).await.unwrap();
+    let seen: Vec<_> = attempts.iter().map(|a| (a.index, a.attempt, a.ended_at.is_some(), a.error.clone())).collect();
+    let failed = |kind: &str, message: &str| Some(Failure::new(kind, message));
+    assert_eq!(seen, [(0, 1, true, failed("Stale", "late")), (0, 2, true, failed("Timeout", "5 s"))]);
 }
 
 #[tokio::test]

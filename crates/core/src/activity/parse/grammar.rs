@@ -107,8 +107,8 @@ pub(super) fn type_pattern(text: &str) -> Result<TypePattern, String> {
     }
 }
 
-/// `500ms`, `10s`, `15m`, `24h`, `7d`, or several from large to small: `1h30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// `500ms`, `10s`, `15m`, `24h`, `7d`, or several from large to small: `1h30m`. Fails with what it should be.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let message = || "not a duration; write a number with a unit, as in 500ms, 10s, 15m, 24h, 7d or 1h30m".to_owned();
     let (mut rest, mut millis, mut next_unit) = (text, 0u64, 0);
     while !rest.is_empty() || next_unit == 0 {

@@ -20,6 +20,8 @@ mod test;
 mod trigger;
 mod work;
 
+pub use grammar::duration as parse_duration;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
