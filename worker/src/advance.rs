@@ -15,11 +15,12 @@ use spine_core::names;
 use spine_core::planning::{self, Instance, NextUndo, Outcome, Progress};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::Run;
-use spine_store::{NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
+use spine_store::{Escalated, NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
 
 use crate::call;
 use crate::context;
 use crate::engine::{Engine, RunView};
+use crate::people::{self, Over};
 use crate::progress::{self, Position};
 use crate::protocol::{AdvanceInput, Next};
 use crate::starting;
@@ -159,9 +160,11 @@ async fn proceed(
     };
     let scope = scope.with("context", context);
     let rows = engine.store.tasks_of(&run.id).await?;
-    complete_results(engine, run, definition, &scope, &rows, &mut question.results).await?;
+    let escalated = complete_results(engine, run, definition, &scope, &rows, &mut question.results).await?;
     let mut position = progress::of(definition, &rows, &question.results);
     let mut writer = Writer::new(run, &rows, &question.results);
+    writer.escalate(escalated);
+    writer.ended.extend(people::answered(&rows, &question.started));
     let outcome = match question.cancelled {
         Some(reason) => Some(Outcome::Cancelled(Failure::cancelled(reason))),
         // An expression that fails now does so once more when what runs has ended.
@@ -186,7 +189,8 @@ async fn proceed(
         Some(Outcome::Cancelled(failure)) => Ok(Next::Cancelled { failure }),
         None => {
             let rows = engine.store.tasks_of(&run.id).await?;
-            let start = starting::due(run, definition, &rows, &question.started);
+            let escalations = people::escalations(engine, &run.id, definition).await?;
+            let start = starting::due(run, definition, &rows, &question.started, &escalations);
             let awaited = planning::awaited(definition, &position.progress);
             Ok(Next::Run { start, awaited, ended: starting::over(&rows, &question.started) })
         }
@@ -194,29 +198,42 @@ async fn proceed(
 }
 
 /// Makes of what the workflow saw what it means: the output of a run that was called, the answer to a deadline.
+/// Returns what is escalated, and so has not ended.
 async fn complete_results(
     engine: &Engine,
     run: &RunRow,
     definition: &Activity,
     scope: &Scope,
     rows: &[TaskRow],
-    results: &mut [TaskResult],
-) -> Result<(), StoreError> {
-    for one in results {
+    results: &mut Vec<TaskResult>,
+) -> Result<Vec<Escalated>, StoreError> {
+    let mut escalated = Vec::new();
+    for mut one in std::mem::take(results) {
         let row = rows.iter().find(|row| row.task == one.task && row.index == one.index);
         match &one.result {
             Ok(_) if row.is_some_and(|row| row.uses.as_deref() == Some("activity")) => {
                 one.result = Ok(call::output(engine, run, &one.task, one.index, row).await?);
             }
             Err(failure) if failure.is_deadline() => {
-                let Some(task) = definition.tasks.iter().find(|task| task.id == one.task) else { continue };
-                let progress = progress::of(definition, rows, &[]).progress;
-                one.result = planning::time_out(task, one.index, failure.clone(), scope, &progress);
+                let task = definition.tasks.iter().find(|task| task.id == one.task);
+                if let Some((task, row)) = task.zip(row) {
+                    let progress = progress::of(definition, rows, &[]).progress;
+                    let before = people::escalations(engine, &run.id, definition).await?;
+                    match people::time_out(task, row, failure.clone(), scope, &progress, &before) {
+                        Over::Ended(result) => one.result = result,
+                        Over::Escalated(to) => {
+                            escalated.push(to);
+                            continue;
+                        }
+                        Over::Waits => continue,
+                    }
+                }
             }
             _ => {}
         }
+        results.push(one);
     }
-    Ok(())
+    Ok(escalated)
 }
 
 /// Takes back what a run that fails or is cancelled has done, once nothing runs any more; then ends it.

@@ -16,6 +16,7 @@ mod definitions;
 mod engine;
 mod flight;
 mod http;
+mod people;
 mod progress;
 mod protocol;
 mod replay;

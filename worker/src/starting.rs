@@ -6,20 +6,27 @@ use spine_core::activity::Activity;
 use spine_core::names;
 use spine_core::planning::{Pause, Request};
 use spine_core::run::{RunInput, RunTrigger, TaskStatus};
-use spine_store::{RunRow, TaskRow};
+use spine_store::{Escalation, RunRow, TaskRow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::call;
+use crate::people;
 use crate::protocol::{self, Child, Foreign, Limits, RunRef, Start};
 use crate::writer::is_waiting;
 
 /// Every instance that was decided, has not ended, and is not among those `started`.
-pub(crate) fn due(run: &RunRow, definition: &Activity, rows: &[TaskRow], started: &[(String, u32)]) -> Vec<Start> {
+pub(crate) fn due(
+    run: &RunRow,
+    definition: &Activity,
+    rows: &[TaskRow],
+    started: &[(String, u32)],
+    escalations: &[Escalation],
+) -> Vec<Start> {
     let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
     waiting
         .filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index))
-        .filter_map(|row| start(run, definition, row))
+        .filter_map(|row| start(run, definition, row, people::time_left(escalations, row)))
         .collect()
 }
 
@@ -33,7 +40,8 @@ pub(crate) fn over(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(String, 
         .collect()
 }
 
-fn start(run: &RunRow, definition: &Activity, row: &TaskRow) -> Option<Start> {
+/// `left` is how long those have whom the instance was escalated to.
+fn start(run: &RunRow, definition: &Activity, row: &TaskRow, left: Option<Duration>) -> Option<Start> {
     let execution = definition.execution(&row.task)?;
     let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
     let limits = Limits {
@@ -54,7 +62,9 @@ fn start(run: &RunRow, definition: &Activity, row: &TaskRow) -> Option<Start> {
             (None, Some(Child { run: id, input }), None)
         }
         Request::Wait(pause) => (None, None, Some(protocol::Pause { after: Some(length(&pause)), completes: true })),
-        Request::Human { .. } => (None, None, Some(protocol::Pause { after: limits.deadline, completes: false })),
+        Request::Human { .. } => {
+            (None, None, Some(protocol::Pause { after: left.or(limits.deadline), completes: false }))
+        }
         _ => (None, None, None),
     };
     let run =

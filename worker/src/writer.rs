@@ -8,7 +8,7 @@ use spine_core::notice::{self, RunFacts};
 use spine_core::planning::{Completed, Decided, Outcome, Request, Step};
 use spine_core::run::{Failure, FailureClass, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
-use spine_store::{AuditEntry, FinishedTask, NewTask, OutboxEvent, RunRow, StepRecord, TaskRow};
+use spine_store::{Asked, AuditEntry, Escalated, FinishedTask, NewTask, OutboxEvent, RunRow, StepRecord, TaskRow};
 
 use crate::engine::now;
 
@@ -124,6 +124,10 @@ impl<'a> Writer<'a> {
         let created = self.facts().task_created(task, *index, work.kind());
         self.tell(created);
         self.produced.push(format!("{task}/{index}"));
+        if let Request::Human { assignees, .. } = work {
+            let assignees = assignees.clone();
+            self.record.asked.push(Asked { task: task.clone(), index: *index, assignees, deadline: decided.deadline });
+        }
         let output = match work {
             Request::Emit { event_type, subject, data } => {
                 let event = self.facts().emitted(task, *index, event_type, subject.clone(), data.clone());
@@ -146,6 +150,18 @@ impl<'a> Writer<'a> {
             output: output.clone(),
         });
         output
+    }
+
+    /// Writes that others are asked now.
+    pub(crate) fn escalate(&mut self, escalated: Vec<Escalated>) {
+        for to in &escalated {
+            let event = self.facts().task_escalated(&to.task, to.index, &to.assignees);
+            self.tell(event);
+            let detail = json!({"task": to.task, "index": to.index, "assignees": to.assignees});
+            let discriminator = format!("{}/{}{}", to.task, to.index, names::retry_suffix(self.run.retries));
+            self.record.audit.push(AuditEntry { fact: "task_escalated".into(), discriminator, detail });
+        }
+        self.record.escalated = escalated;
     }
 
     pub(crate) fn skip(&mut self, step: &Step) {

@@ -2,6 +2,8 @@
 //!
 //! Ids are made from the run, the task and the fact, so that a repeated attempt writes nothing new.
 
+mod people;
+
 use serde_json::{Value, json};
 
 use crate::event::{Data, Event};

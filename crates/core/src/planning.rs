@@ -124,18 +124,31 @@ pub fn reveal(execution: &Execution<'_>, index: u32, scope: &Scope, progress: &P
     rendered.map_err(|error| expression_failure(id, &error))
 }
 
-/// How a task instance whose deadline is over ends, as its `onTimeout` says. `failure` is what it failed with.
-pub fn time_out(
-    task: &Task,
-    index: u32,
-    failure: Failure,
-    scope: &Scope,
-    progress: &Progress,
-) -> Result<Value, Failure> {
-    let OnTimeout::Output(output) = &task.on_timeout else { return Err(failure) };
-    instance_scope(task, index, scope, progress)
-        .and_then(|scope| output.render(&scope))
-        .map_err(|error| expression_failure(&task.id, &error))
+/// What becomes of a task instance whose deadline is over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TimedOut {
+    /// It ends.
+    Ended(Result<Value, Failure>),
+    /// Others are asked.
+    Escalated {
+        /// Who.
+        assignees: Vec<String>,
+        /// How long they have.
+        deadline: Duration,
+    },
+}
+
+/// What becomes of a task instance whose deadline is over, as its `onTimeout` says. `failure` is what it failed with.
+pub fn time_out(task: &Task, index: u32, failure: Failure, scope: &Scope, progress: &Progress) -> TimedOut {
+    let rendered = instance_scope(task, index, scope, progress).and_then(|scope| match &task.on_timeout {
+        OnTimeout::Fail => Ok(TimedOut::Ended(Err(failure))),
+        OnTimeout::Output(output) => Ok(TimedOut::Ended(Ok(output.render(&scope)?))),
+        OnTimeout::Escalate { assignees, deadline } => {
+            let assignees = assignees.iter().map(|one| one.render_text(&scope)).collect::<Result<_, _>>()?;
+            Ok(TimedOut::Escalated { assignees, deadline: *deadline })
+        }
+    });
+    rendered.unwrap_or_else(|error| TimedOut::Ended(Err(expression_failure(&task.id, &error))))
 }
 
 /// What an instance's expressions see: `tasks`, and of a `forEach` `item` and `index`.

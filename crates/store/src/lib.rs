@@ -5,9 +5,11 @@
 //! outbox ids of one run are in commit order; nothing is notified inside a business transaction, because
 //! that would serialise all commits.
 
+mod asking;
 mod bell;
 mod error;
 mod outbox;
+mod people;
 mod query;
 mod registry;
 mod relay_lock;
@@ -27,9 +29,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+pub use asking::{Asked, Escalated, Escalation};
 pub use bell::Woken;
 pub use error::StoreError;
 pub use outbox::{OutboxEvent, OutboxListener, OutboxRow, OutboxStats};
+pub use people::{Answer, HumanFilter, HumanKey, HumanStatus, HumanTask, PeopleError};
 pub use query::{MAX_BYTES, MAX_ROWS, QueryDatabase, QueryError};
 pub use registry::{
     ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, EventTypeRow, History, Kind, NewEventType,

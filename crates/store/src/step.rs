@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, FailureClass, RunStatus, TaskStatus};
 
+use crate::asking::{self, Asked, Escalated};
 use crate::outbox::{OutboxEvent, insert_events};
 use crate::{Store, StoreError, row};
 
@@ -19,6 +20,10 @@ pub struct StepRecord {
     pub results: Vec<FinishedTask>,
     /// Task instances that were decided.
     pub created: Vec<NewTask>,
+    /// What people are asked with those.
+    pub asked: Vec<Asked>,
+    /// What others are asked now, because nobody answered in time.
+    pub escalated: Vec<Escalated>,
     /// Tasks that were not, with the reason.
     pub skipped: Vec<(String, String)>,
     /// How the run ended, if it did.
@@ -73,12 +78,15 @@ pub struct AuditEntry {
 }
 
 impl Store {
-    /// Writes a step: results, decided and skipped tasks, the outcome, audit and outbox, all or nothing.
+    /// Writes a step: results, decided and skipped tasks, the outcome, audit and outbox, all or nothing. Fails
+    /// with [`StoreError::Overtaken`] if it ends what a person has ended meanwhile: it was decided too early.
     pub async fn commit_step(&self, step: &StepRecord) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         lock_run(&mut transaction, &step.run).await?;
+        asking::check(&mut transaction, step).await?;
         write_created(&mut transaction, step).await?;
+        asking::write(&mut transaction, step).await?;
         write_results(&mut transaction, step).await?;
         write_skipped(&mut transaction, step).await?;
         write_outcome(&mut transaction, step).await?;

@@ -117,3 +117,26 @@ fn inputs_that_history_could_not_hold_fail_the_run() {
     let failure = advance(&activity(vec![each]), &scope(), &Progress::new()).unwrap_err();
     assert_eq!(failure.kind, "InputTooLarge");
 }
+
+#[test]
+fn a_deadline_fails_a_task_completes_it_or_asks_others() {
+    let late = Failure::deadline("late");
+    let check = |on_timeout: OnTimeout, expected: TimedOut| {
+        let mut each = task("each", &[]);
+        each.for_each = Some(Expression::compile("event.data.items").unwrap());
+        each.on_timeout = on_timeout;
+        assert_eq!(time_out(&each, 1, late.clone(), &scope(), &Progress::new()), expected);
+    };
+    let text = |text: &str| Template::compile(&json!(text)).unwrap();
+    check(OnTimeout::Fail, TimedOut::Ended(Err(late.clone())));
+    check(OnTimeout::Output(text("nobody saw ${ item }")), TimedOut::Ended(Ok(json!("nobody saw y"))));
+    let deadline = Duration::from_secs(60);
+    let to = |name: &str| OnTimeout::Escalate { assignees: vec![text(name)], deadline };
+    check(to("boss-${ index }"), TimedOut::Escalated { assignees: vec!["boss-1".into()], deadline });
+    let TimedOut::Ended(Err(failure)) =
+        time_out(&Task { on_timeout: to("${ event.no }"), ..task("a", &[]) }, 0, late, &scope(), &Progress::new())
+    else {
+        panic!("an expression that fails fails the task");
+    };
+    assert_eq!(failure.kind, "ExpressionFailed");
+}

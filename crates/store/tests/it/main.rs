@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod outbox;
+mod people;
 mod query;
 mod registry;
 mod runs;

@@ -82,7 +82,7 @@ pub(crate) fn outbox_event(key: &str, id: &str) -> OutboxEvent {
 
 /// Everything that the tables of a run hold, to compare before and after.
 pub(crate) async fn everything(store: &Store) -> Value {
-    let tables = ["run", "task", "task_attempt", "audit", "outbox", "outbox_dead"];
+    let tables = ["run", "task", "task_attempt", "human_task", "wake", "audit", "outbox", "outbox_dead"];
     let mut all = serde_json::Map::new();
     for table in tables {
         let sql = format!("select coalesce(array_agg(t::text order by t::text), '{{}}') from {table} t");

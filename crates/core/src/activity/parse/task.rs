@@ -105,7 +105,6 @@ fn on_timeout(d: &mut Decoder, at: &Cursor<'_>, task: &Fields<'_>, scope: &Scope
     let fields = d.map(at, &ON_TIMEOUT)?;
     let output = fields.get("output").and_then(|at| expressions::template(d, &at, scope)).map(OnTimeout::Output);
     let escalate = fields.get("escalate").and_then(|at| {
-        d.not_executed(&at, "`escalate`");
         if task.get("uses").is_some_and(|uses| uses.node.to_value() != "human") {
             d.problem_at_key(&at, "belongs to a task that uses human; others can only fail or give an output");
         }

@@ -80,7 +80,6 @@ fn wait(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work>
 }
 
 fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
-    d.not_executed(&fields.at, "a task that uses human");
     let title = fields.get("title").and_then(|at| {
         if at.node.to_value().as_str().is_some_and(|text| text.trim().is_empty()) {
             d.problem(&at, "must not be empty: it is what people see in their list");
