@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 pub(crate) mod runs;
+pub(crate) mod tasks;
 
 use std::path::PathBuf;
 
@@ -98,6 +99,9 @@ pub(crate) enum Command {
     /// Look at runs
     #[command(subcommand)]
     Runs(Runs),
+    /// Do what waits for a person: list, claim, complete, fail, reassign
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
     /// Show what became of an event: admission, matches and why, runs, tasks, emitted events
     Trace(Trace),
     /// Say why an event does what it does: which activities match and by which condition, and what they decide

@@ -15,6 +15,7 @@ mod publish;
 mod runs;
 mod serve;
 mod show;
+mod tasks;
 mod test;
 mod trace;
 
@@ -77,6 +78,7 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Delete(options) => manage::delete(&global, &options).await,
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
+        Command::Tasks(options) => tasks::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,
         Command::Explain(options) => explain::run(&global, &options).await,
         Command::Check(_) | Command::Test(_) | Command::Config(_) | Command::Completions { .. } | Command::Version => {

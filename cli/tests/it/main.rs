@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod faults;
 mod histories;
+mod people;
 mod registry;
 mod runs;
 mod tasks;
