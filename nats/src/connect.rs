@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 
 use crate::pause;
+use crate::violations::{Violations, violation};
 
 /// How long one attempt to connect, or one request, may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,6 +45,17 @@ pub enum ConnectError {
 
 /// Connects as `name`, failing at once if no server answers. Once connected, it reconnects for ever.
 pub async fn connect(urls: &[String], credentials: Option<&Path>, name: &str) -> Result<Client, ConnectError> {
+    connect_watched(urls, credentials, name, &Violations::default()).await
+}
+
+/// The same, with what the server does not permit told to `violations` as well.
+pub async fn connect_watched(
+    urls: &[String],
+    credentials: Option<&Path>,
+    name: &str,
+    violations: &Violations,
+) -> Result<Client, ConnectError> {
+    let violations = violations.clone();
     let servers = urls.iter().map(|url| parse(url)).collect::<Result<Vec<_>, _>>()?;
     let mut options = ConnectOptions::new()
         .name(name)
@@ -51,13 +64,29 @@ pub async fn connect(urls: &[String], credentials: Option<&Path>, name: &str) ->
         .ping_interval(PING_INTERVAL)
         .max_reconnects(None)
         .reconnect_delay_callback(pause::after)
-        .event_callback(|event| async move { tell(&event) });
+        .event_callback(move |event| {
+            tell(&event);
+            violations.tell(&event);
+            std::future::ready(())
+        });
+    options = with_url_user(options, &servers);
     if let Some(path) = credentials {
         let failed = |source| ConnectError::Credentials { path: path.to_owned(), source };
         options = options.credentials_file(path).await.map_err(failed)?;
     }
     let addresses = || urls.iter().map(|url| without_password(url)).collect::<Vec<_>>().join(", ");
     options.connect(servers).await.map_err(|source| ConnectError::Server { addresses: addresses(), source })
+}
+
+/// The client leaves what an address says of the user alone: a name and a password, or a token.
+fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else { return options };
+    match (server.username().map(decode), server.password().map(decode)) {
+        (Some(user), Some(password)) => options.user_and_password(user, password),
+        (Some(token), None) => options.token(token),
+        (None, _) => options,
+    }
 }
 
 fn parse(url: &str) -> Result<ServerAddr, ConnectError> {
@@ -71,15 +100,15 @@ fn without_password(url: &str) -> String {
 }
 
 fn tell(event: &Event) {
+    // A refused publish is never answered: without this line it would look like a lost ack.
+    if let Some(text) = violation(event) {
+        return tracing::error!(violation = text, "NATS does not permit this");
+    }
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS, reconnecting"),
         Event::LameDuckMode => tracing::warn!("the NATS server is about to stop"),
         Event::SlowConsumer(subscription) => tracing::warn!(subscription, "too slow for a NATS subscription"),
-        // A refused publish is never answered: without this line it would look like a lost ack.
-        Event::ServerError(ServerError::Other(text)) if text.to_lowercase().contains("permissions violation") => {
-            tracing::error!(violation = text, "NATS does not permit this");
-        }
         Event::ServerError(error) => tracing::error!(%error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::error!(%error, "the NATS client reports an error"),
         Event::Draining | Event::Closed => tracing::debug!(%event, "NATS connection"),

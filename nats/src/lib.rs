@@ -13,7 +13,9 @@ mod pause;
 pub mod publish;
 mod read;
 pub mod topology;
+mod violations;
 pub mod wire;
 
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_watched};
 pub use read::ReadError;
+pub use violations::{Violations, Watch};
