@@ -13,8 +13,11 @@ pub(super) const DATABASES: &str = "databases";
 /// The section of secrets that activities may name; any key.
 pub(super) const SECRETS: &str = "secrets";
 
+/// The section of TLS options that activities may name; any key, each with a section of its own.
+pub(super) const TLS: &str = "tls";
+
 /// The sections whose keys the operator makes up.
-pub(super) const FREE: [&str; 3] = [VALUES, DATABASES, SECRETS];
+pub(super) const FREE: [&str; 4] = [VALUES, DATABASES, SECRETS, TLS];
 
 /// A key, its default and the ecosystem's own name for it.
 pub(super) struct Key {

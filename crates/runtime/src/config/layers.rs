@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use config::{Map, Source, Value, ValueKind};
 
 use super::error::{ConfigError, Nearest};
-use super::keys::{self, DATABASES, KEYS, VALUES};
+use super::keys::{self, DATABASES, KEYS, TLS, VALUES};
 
 /// The start of our own environment variables.
 const PREFIX: &str = "SPINE_";
@@ -41,6 +41,10 @@ impl Layer {
     fn put_key(&mut self, key: &str, origin: &str, text: &str) {
         let (path, kind) = match key.split_once('.') {
             Some((VALUES, rest)) => ([VALUES].into_iter().chain(rest.split('.')).collect(), literal(text, origin)),
+            Some((TLS, rest)) => {
+                let path = [TLS].into_iter().chain(rest.rsplitn(2, '.').collect::<Vec<_>>().into_iter().rev());
+                (path.collect(), ValueKind::String(text.to_owned()))
+            }
             Some((section, name)) => (vec![section, name], ValueKind::String(text.to_owned())),
             None => (vec![key], ValueKind::String(text.to_owned())),
         };
@@ -129,7 +133,11 @@ pub(super) fn own(env: &BTreeMap<String, String>) -> Result<Layer, ConfigError> 
         };
         let section = section.to_lowercase();
         let free = keys::FREE.contains(&section.as_str());
-        let rest = if free { free_name(rest) } else { rest.to_lowercase() };
+        let rest = match rest.rsplit_once("__") {
+            Some((name, key)) if section == TLS => format!("{}.{}", free_name(name), key.to_lowercase()),
+            _ if free => free_name(rest),
+            _ => rest.to_lowercase(),
+        };
         let key = format!("{section}.{}", rest.replace("__", "."));
         layer.put_key(&key, &variable_origin(variable), text);
     }

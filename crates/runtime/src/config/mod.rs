@@ -12,6 +12,7 @@ mod read;
 mod stack_file;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod valid;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use serde::Serialize;
 
 pub use error::{ConfigError, Nearest};
 pub use stack_file::StackFile;
+pub use tls::Tls;
 
 use crate::secret::{REDACTED, Secret, redact_url};
 use read::{Reader, Show};
@@ -69,6 +71,8 @@ pub struct Config {
     pub databases: BTreeMap<String, Secret>,
     /// What `secret("name")` gives in activities.
     pub secrets: BTreeMap<String, Secret>,
+    /// TLS options that `http` tasks and lookups may name.
+    pub tls: BTreeMap<String, Tls>,
     entries: Vec<Entry>,
 }
 
@@ -211,6 +215,7 @@ fn typed(mut reader: Reader) -> Result<Config, ConfigError> {
         values: values(&mut reader)?,
         databases: databases(&mut reader)?,
         secrets: secrets(&mut reader)?,
+        tls: tls::read(&mut reader)?,
         entries: reader.entries,
     })
 }

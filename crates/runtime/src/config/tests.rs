@@ -183,3 +183,29 @@ fn nothing_that_is_shown_holds_a_secret() -> TestResult {
     assert_eq!(database.as_deref(), Some("postgres://u:[redacted]@h/db"));
     Ok(())
 }
+
+#[test]
+fn tls_options_are_named_sections_of_files() -> TestResult {
+    let (_dir, mut sources) = in_dir("[tls.crm]\nca_file = \"/etc/crm/ca.pem\"\n")?;
+    sources.env.insert("SPINE_TLS__crm__CERT_FILE".into(), "/etc/crm/tls.crt".into());
+    sources.env.insert("SPINE_TLS__crm__key_file".into(), "/etc/crm/tls.key".into());
+    let config = load(sources.clone())?;
+    let crm = Tls {
+        ca_file: Some("/etc/crm/ca.pem".into()),
+        cert_file: Some("/etc/crm/tls.crt".into()),
+        key_file: Some("/etc/crm/tls.key".into()),
+    };
+    assert_eq!(config.tls, BTreeMap::from([("crm".into(), crm)]));
+    let shown = entry(&config, "tls.crm").map(|(value, _)| value);
+    assert_eq!(shown.as_deref(), Some("ca_file=/etc/crm/ca.pem cert_file=/etc/crm/tls.crt key_file=/etc/crm/tls.key"));
+    sources.env.remove("SPINE_TLS__crm__key_file");
+    assert!(load(sources).is_err(), "a certificate without its key");
+    for wrong in ["[tls]\ncrm = \"x\"\n", "[tls.crm]\n", "[tls.crm]\nca = \"x\"\n", "[tls.crm]\nkey_file = \"x\"\n"] {
+        let refused = in_dir(wrong).map(|(_dir, sources)| load(sources))?.map_err(|error| error.to_string()).err();
+        assert!(
+            refused.as_ref().is_some_and(|text| text.starts_with("bad value for `tls.crm`")),
+            "{wrong}: {refused:?}"
+        );
+    }
+    Ok(())
+}

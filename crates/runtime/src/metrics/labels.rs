@@ -83,6 +83,13 @@ macro_rules! label {
             $($(#[$variant_doc])* $variant,)+
         }
 
+        impl $type {
+            /// The one whose value in the label this is.
+            pub fn named(value: &str) -> Option<Self> {
+                match value { $($value => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
         impl Labels for $type {
             const NAMES: &'static [&'static str] = &[$name];
 
@@ -174,6 +181,8 @@ label! {
         Emit = "emit",
         /// It executes a statement in a database.
         Sql = "sql",
+        /// It sends a NATS message.
+        Nats = "nats",
         /// A worker of the operator's own does it.
         Worker = "worker",
         /// Another activity is run.
