@@ -1,6 +1,7 @@
 //! Puts services together: what each needs, and how they run in one process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +17,7 @@ use temporalio_client::Client;
 use tokio::net::TcpListener;
 
 use crate::connect;
+use crate::messages::NatsMessages;
 
 /// How long a process may take to end after the first signal.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -79,6 +81,7 @@ pub(crate) async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpLi
 }
 
 /// Connects to what `service` needs, waiting for what is away. `None` if the process is told to stop before.
+/// The worker connects to NATS by itself, when a task sends a message: it runs all others without.
 async fn connect_for(
     config: &Config,
     service: Service,
@@ -145,7 +148,19 @@ pub(crate) fn spawn(
                 named: parts.config.secrets.clone(),
                 folder: parts.config.worker.secrets_dir.clone(),
             };
-            let resources = spine_worker::Resources { store, values, databases, secrets, metrics, health, max_tasks };
+            let tls = parts.config.tls.iter().map(|(name, files)| (name.clone(), tls(files.clone()))).collect();
+            let messages = Arc::new(NatsMessages::new(parts.config.clone()));
+            let resources = spine_worker::Resources {
+                store,
+                values,
+                databases,
+                secrets,
+                tls,
+                messages,
+                metrics,
+                health,
+                max_tasks,
+            };
             tasks.spawn("worker", spine_worker::run(temporal, resources, shutdown));
         }
         Service::Relay => {
@@ -159,4 +174,8 @@ pub(crate) fn spawn(
         }
     }
     Ok(())
+}
+
+fn tls(files: spine_runtime::config::Tls) -> spine_worker::TlsFiles {
+    spine_worker::TlsFiles { ca: files.ca_file, certificate: files.cert_file, key: files.key_file }
 }

@@ -13,4 +13,4 @@ pub mod reference;
 pub use compile::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaError, check, compile};
 pub use expansion::MAX_EXPANSION;
 pub use jsonschema::Validator;
-pub use payload::{InvalidSchema, PayloadSchemas};
+pub use payload::{InvalidSchema, PayloadSchemas, violations};

@@ -51,27 +51,29 @@ impl PayloadSchemas {
     pub fn validate(&self, event_type: &str, data: &Data) -> Result<(), String> {
         let Some(validator) = self.0.get(event_type) else { return Ok(()) };
         match data {
-            Data::Json(value) if validator.is_valid(value) => Ok(()),
-            Data::Json(value) => Err(violations(validator, value)),
+            Data::Json(value) => violations(validator, "data", value).map_or(Ok(()), Err),
             Data::None => Err("there is no data, and its type has a schema".into()),
             Data::Text(_) | Data::Binary(_) => Err("data is not JSON, and its type has a schema".into()),
         }
     }
 }
 
-fn violations(validator: &Validator, value: &Value) -> String {
+/// What is wrong with a value that is called `name`, or `None` if it meets the schema: the first few errors, which
+/// name places and what is wanted there, not values.
+pub fn violations(validator: &Validator, name: &str, value: &Value) -> Option<String> {
+    if validator.is_valid(value) {
+        return None;
+    }
     let mut errors = validator.iter_errors(value);
-    let mut listed: Vec<String> = errors.by_ref().take(MAX_ERRORS).map(|error| violation(&error)).collect();
+    let mut listed: Vec<String> = errors.by_ref().take(MAX_ERRORS).map(|error| violation(name, &error)).collect();
     if errors.next().is_some() {
         listed.push("and more".into());
     }
-    listed.join("; ")
+    Some(listed.join("; "))
 }
 
-fn violation(error: &ValidationError<'_>) -> String {
-    let path = error.instance_path().as_str();
-    let place = if path.is_empty() { "data".into() } else { format!("data{}", shorten(path)) };
-    format!("{place}: {}", shorten(&error.masked().to_string()))
+fn violation(name: &str, error: &ValidationError<'_>) -> String {
+    format!("{name}{}: {}", shorten(error.instance_path().as_str()), shorten(&error.masked().to_string()))
 }
 
 fn shorten(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::{Map, Value};
-use spine_core::activity::{ContextSource, Lookup};
+use spine_core::activity::{ContextSource, Lookup, Response};
 use spine_core::expression::{EvalError, Scope, Template};
 use spine_core::run::Failure;
 use spine_store::QueryError;
@@ -80,14 +80,16 @@ async fn try_once(engine: &Engine, source: &ContextSource, scope: &Scope) -> Res
 
 async fn ask(engine: &Engine, source: &ContextSource, scope: &Scope) -> Result<Value, Attempt> {
     match &source.lookup {
-        Lookup::Http { url, headers } => {
-            let url = url.render_url(scope).map_err(unusable)?;
+        Lookup::Http { address, headers, tls } => {
+            let url = address.render(scope).map_err(unusable)?;
             let headers = render_headers(headers, scope).map_err(unusable)?;
             let request = Outbound {
                 method: "GET",
                 url: &url,
                 headers: &headers,
                 body: None,
+                tls: tls.as_deref(),
+                response: &Response::default(),
                 idempotency_key: None,
                 timeout: source.timeout,
                 max_bytes: MAX_SOURCE_BYTES,

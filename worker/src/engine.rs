@@ -14,7 +14,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::definitions::Definitions;
-use crate::http::{Attempt, HttpClient};
+use crate::http::{Attempt, HttpClient, TlsFiles};
+use crate::messages::Messages;
 use crate::secrets::Secrets;
 
 /// What the worker works with.
@@ -27,6 +28,10 @@ pub struct Resources {
     pub databases: BTreeMap<String, QueryDatabase>,
     /// What `secret("name")` gives.
     pub secrets: Secrets,
+    /// The TLS options that HTTP requests may name.
+    pub tls: BTreeMap<String, TlsFiles>,
+    /// What carries the messages of `nats` tasks.
+    pub messages: Arc<dyn Messages>,
     /// Counters.
     pub metrics: Metrics,
     /// Says whether the worker is up.
@@ -42,6 +47,7 @@ pub(crate) struct Engine {
     pub(crate) secrets: Secrets,
     pub(crate) metrics: Metrics,
     pub(crate) http: HttpClient,
+    pub(crate) messages: Arc<dyn Messages>,
     pub(crate) definitions: Definitions,
     values: Arc<Value>,
 }
@@ -60,7 +66,8 @@ impl Engine {
             databases: resources.databases,
             secrets: resources.secrets,
             metrics: resources.metrics,
-            http: HttpClient::new(),
+            http: HttpClient::new(resources.tls),
+            messages: resources.messages,
             definitions: Definitions::default(),
             values: Arc::new(Value::Object(resources.values.into_iter().collect())),
         }

@@ -1,4 +1,4 @@
-//! Runs activities on Temporal. Effects leave through the outbox only.
+//! Runs activities on Temporal. Effects leave through the outbox, or through a task with an idempotency key.
 //!
 //! The workflow `RunActivity` holds no data and decides nothing: it asks the local activity `AdvanceRun`
 //! what comes next, starts that, and asks again. `AdvanceRun` loads the pinned revision, resolves the
@@ -7,7 +7,7 @@
 //! foreign workers need.
 //!
 //! Invariants: every activity here may run twice and leaves the same state; the workflow reads no clock,
-//! no configuration and no row; nothing here can publish.
+//! no configuration and no row; nothing here knows NATS: messages of tasks leave by a trait of `messages`.
 
 mod advance;
 mod call;
@@ -16,6 +16,8 @@ mod definitions;
 mod engine;
 mod flight;
 mod http;
+mod messages;
+mod payload;
 mod people;
 mod progress;
 mod protocol;
@@ -38,6 +40,8 @@ use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use thiserror::Error;
 
 pub use engine::Resources;
+pub use http::TlsFiles;
+pub use messages::{Message, Messages, Reply, Stored, Undelivered};
 pub use replay::{ReplayError, replay};
 pub use secrets::Secrets;
 

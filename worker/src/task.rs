@@ -9,7 +9,7 @@ use spine_core::names;
 use spine_core::notice::{self, RunFacts};
 use spine_core::planning::{self, Request};
 use spine_core::run::{Failure, FailureClass, TaskStatus};
-use spine_runtime::metrics::labels::TaskOutcome;
+use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
 use spine_store::{OutboxEvent, StoreError, TaskRow};
 use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::activities;
@@ -18,11 +18,12 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use crate::advance;
 use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
-use crate::http::{Attempt, MAX_ANSWER_BYTES, Outbound};
+use crate::http::{Attempt, Outbound};
+use crate::messages::{self, Sending};
+use crate::payload::MAX_ANSWER_BYTES;
 use crate::progress;
 use crate::protocol::{AdvanceInput, Next, RunRef, TaskInput};
 use crate::secrets::Revealed;
-use crate::writer;
 
 /// What the worker registers.
 pub(crate) struct Activities {
@@ -126,12 +127,14 @@ async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(
 
 async fn perform(engine: &Engine, input: &TaskInput, key: String, request: Request) -> Result<Value, Attempt> {
     match request {
-        Request::Http { method, url, headers, body } => {
+        Request::Http { method, url, headers, body, tls, response } => {
             let request = Outbound {
                 method: &method,
                 url: &url,
                 headers: &headers,
                 body: body.as_ref(),
+                tls: tls.as_deref(),
+                response: &response,
                 idempotency_key: Some(key),
                 timeout: within(input.timeout),
                 max_bytes: MAX_ANSWER_BYTES,
@@ -141,6 +144,18 @@ async fn perform(engine: &Engine, input: &TaskInput, key: String, request: Reque
         Request::Sql { query, args, database } => {
             let performed = engine.database(&database)?.perform(&key, &query, &args, within(input.timeout)).await;
             performed.map_err(|error| sql_failed(&database, &error))
+        }
+        Request::Nats { exchange, subject, headers, body, schema } => {
+            let sending = Sending {
+                exchange,
+                subject: &subject,
+                headers: &headers,
+                body: body.as_ref(),
+                schema: schema.as_ref(),
+                idempotency_key: &key,
+                timeout: within(input.timeout),
+            };
+            messages::send(&*engine.messages, sending).await
         }
         other => {
             let message = format!("a task that uses {} is not run here", other.kind());
@@ -187,7 +202,7 @@ fn facts<'a>(run: &'a str, input: &'a TaskInput, retry: u32, now: &'a str) -> Ru
 }
 
 fn count(engine: &Engine, row: &TaskRow, outcome: TaskOutcome) {
-    if let Some(kind) = row.uses.as_deref().and_then(writer::kind) {
+    if let Some(kind) = row.uses.as_deref().and_then(TaskKind::named) {
         engine.metrics.worker.tasks.inc((kind, outcome));
     }
 }

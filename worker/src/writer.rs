@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
             }
             Err(failure) => (self.facts().task_failed(&row.task, row.index, uses, failure), TaskOutcome::Failed),
         };
-        if let Some(kind) = kind(uses).filter(|kind| !is_ours(*kind) || outcome == TaskOutcome::Cancelled) {
+        if let Some(kind) = TaskKind::named(uses).filter(|kind| !is_ours(*kind) || outcome == TaskOutcome::Cancelled) {
             self.ended.push((kind, outcome));
         }
         if let (Some(of), Err(failure)) = (names::undone_by(&row.task), &result.result) {
@@ -213,23 +213,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What a task is counted as, by the word after its `uses:`.
-pub(crate) fn kind(uses: &str) -> Option<TaskKind> {
-    Some(match uses {
-        "http" => TaskKind::Http,
-        "emit" => TaskKind::Emit,
-        "sql" => TaskKind::Sql,
-        "worker" => TaskKind::Worker,
-        "activity" => TaskKind::Activity,
-        "wait" => TaskKind::Wait,
-        "human" => TaskKind::Human,
-        _ => return None,
-    })
-}
-
 /// Whether our own activity performs it, and counts its attempts.
 fn is_ours(kind: TaskKind) -> bool {
-    matches!(kind, TaskKind::Http | TaskKind::Sql)
+    matches!(kind, TaskKind::Http | TaskKind::Nats | TaskKind::Sql)
 }
 
 /// Whether nobody performs it: a person's task, or one that waits.

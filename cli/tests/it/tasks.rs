@@ -209,6 +209,40 @@ spec:
     - {id: garbage, uses: http, retry: {maxAttempts: 2, initialInterval: 10ms}, with: {method: GET, url: "${ config.bad }/garbage"}}
 "#;
 
+/// A lookup that would never end is cut off, named, and the worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_with_a_million_rows_is_named_and_harms_nobody() {
+    let mut world = World::boot().await;
+    world.apply_echo();
+    let file = world.folder.path().join("rows.yaml");
+    std::fs::write(&file, ROWS).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    let database = world.stack.database_url().to_owned();
+    world.start("relay", &[]).await;
+    world.start("worker", &[("SPINE_DATABASES__shop", &database)]).await;
+    world.start("router", &[]).await;
+    world.ok(&["publish", "--type", "com.test.rows", "--source", SOURCE, "--id", "rows"]);
+    let run = world.settled("rows")["runs"][0].take();
+    let error = &run["run"]["error"];
+    assert_eq!((&run["run"]["status"], &error["type"]), (&json!("failed"), &json!("ContextFailed")), "{run:#}");
+    assert!(error["message"].as_str().unwrap().contains("more than 1000 rows"), "{error}");
+    world.ask("good");
+    assert_eq!(world.settled("good")["runs"][0]["run"]["status"], "completed");
+    world.end().await;
+}
+
+const ROWS: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: rows}
+spec:
+  on: [{event: com.test.rows}]
+  context:
+    all: {sql: {database: shop, query: "select n from generate_series(1, 1000000) n"}}
+  tasks:
+    - {id: never, uses: emit, with: {type: com.test.never}}
+"#;
+
 /// A server that answers each path in its own wrong way, and notes who was asked for what.
 async fn misbehave(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
     while let Ok((stream, _)) = listener.accept().await {
@@ -333,6 +367,6 @@ fn scored(world: &World, id: &str, data: &str) -> Value {
     world.settled(id)["runs"][0].take()
 }
 
-fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
+pub(crate) fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
     run["tasks"].as_array().unwrap().iter().find(|task| task["task"] == id).unwrap()
 }

@@ -20,4 +20,5 @@ pub mod pattern;
 pub mod planning;
 pub mod rehearsal;
 pub mod run;
+pub mod subject;
 pub mod words;

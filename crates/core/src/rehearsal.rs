@@ -259,14 +259,14 @@ fn look_up(
 fn lookup(lookup: &Lookup, scope: &Scope) -> Result<Value, EvalError> {
     let scope = &scope.clone().with_redacted(lookup.secrets());
     Ok(match lookup {
-        Lookup::Http { url, headers } => {
+        Lookup::Http { address, headers, tls } => {
             let headers =
                 headers.iter().map(|(name, value)| Ok((name.clone(), Value::from(value.render_text(scope)?))));
             let headers: Map<String, Value> = headers.collect::<Result<_, EvalError>>()?;
-            match headers.is_empty() {
-                true => json!({"http": {"url": url.render_url(scope)?}}),
-                false => json!({"http": {"url": url.render_url(scope)?, "headers": headers}}),
-            }
+            let mut http = Map::from_iter([("url".to_owned(), Value::from(address.render(scope)?))]);
+            http.extend((!headers.is_empty()).then(|| ("headers".to_owned(), headers.into())));
+            http.extend(tls.iter().map(|tls| ("tls".to_owned(), Value::from(tls.as_str()))));
+            json!({"http": http})
         }
         Lookup::Sql { query, args, database } => {
             let args: Vec<Value> = args.iter().map(|arg| arg.render(scope)).collect::<Result<_, EvalError>>()?;

@@ -1,15 +1,18 @@
 //! The ActivityDefinition: what people write, as types that can only hold what is right.
 
+mod address;
 mod fixture;
 mod flow;
 pub mod format;
 mod instance;
 mod parse;
+mod response;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use parse::{Definition, Document, SchemaCheck, SchemaFault, parse, parse_duration, parse_with};
@@ -17,9 +20,11 @@ pub use parse::{Definition, Document, SchemaCheck, SchemaFault, parse, parse_dur
 use crate::expression::{Expression, Template};
 use crate::pattern::Pattern;
 
+pub use address::Address;
 pub use fixture::{ActivityTest, Case, EventGiven};
 pub use flow::{Batch, Debounce, Flow, Rate, Singleton};
 pub use instance::{Instance, SetState};
+pub use response::{Output, Response, Status};
 pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger};
 
 /// The `apiVersion` of every document.
@@ -98,9 +103,11 @@ pub enum Lookup {
     /// `GET` of a JSON document.
     Http {
         /// The address.
-        url: Template,
+        address: Address,
         /// Request headers.
         headers: BTreeMap<String, Template>,
+        /// The operator's name for TLS options.
+        tls: Option<String>,
     },
     /// A parameterised query. It gives a list with one object per row.
     Sql {
@@ -227,16 +234,20 @@ pub struct Undo {
 /// What a task does: `uses` and `with`.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// An HTTP request. 2xx is success; the JSON answer is the output.
+    /// An HTTP request.
     Http {
         /// The method.
         method: String,
         /// The address.
-        url: Template,
+        address: Address,
         /// Request headers.
         headers: BTreeMap<String, Template>,
-        /// The JSON body.
+        /// The body.
         body: Option<Template>,
+        /// The operator's name for TLS options.
+        tls: Option<String>,
+        /// What the answer must be, and what of it is the output.
+        response: Response,
     },
     /// A domain event, through the outbox.
     Emit {
@@ -255,6 +266,19 @@ pub enum Work {
         args: Vec<Template>,
         /// The operator's name for the database.
         database: String,
+    },
+    /// A NATS message.
+    Nats {
+        /// What counts as done.
+        exchange: Exchange,
+        /// Where it goes.
+        subject: Template,
+        /// Its headers.
+        headers: BTreeMap<String, Template>,
+        /// Its payload.
+        body: Option<Template>,
+        /// The JSON Schema that the answer must meet.
+        schema: Option<Value>,
     },
     /// An activity of any team's own Temporal worker.
     Worker {
@@ -296,23 +320,46 @@ pub enum Until {
     Moment(Template),
 }
 
+/// What is done with a NATS message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// A stream keeps it; where that is, is the output.
+    Publish,
+    /// Somebody answers; the answer is the output.
+    Request,
+}
+
+impl Exchange {
+    /// The key of `with` that asks for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Exchange::Publish => "publish",
+            Exchange::Request => "request",
+        }
+    }
+}
+
 impl Lookup {
     /// The names of the secrets that it reads.
     pub fn secrets(&self) -> BTreeSet<String> {
         match self {
-            Lookup::Http { url, headers } => headers.values().chain([url]).flat_map(Template::secrets).collect(),
+            Lookup::Http { address, headers, .. } => {
+                headers.values().flat_map(Template::secrets).chain(address.secrets()).collect()
+            }
             Lookup::Sql { args, .. } => args.iter().flat_map(Template::secrets).collect(),
         }
     }
 }
 
 impl Work {
-    /// The names of the secrets that it reads. Only work that leaves by `http` or `sql` may read any.
+    /// The names of the secrets that it reads. Only work that leaves by `http`, `nats` or `sql` may read any.
     pub fn secrets(&self) -> BTreeSet<String> {
         match self {
-            Work::Http { url, headers, body, .. } => {
-                headers.values().chain([url]).chain(body).flat_map(Template::secrets).collect()
+            Work::Http { address, headers, body, .. } => {
+                headers.values().chain(body).flat_map(Template::secrets).chain(address.secrets()).collect()
             }
+            Work::Nats { headers, body, .. } => headers.values().chain(body).flat_map(Template::secrets).collect(),
             Work::Sql { args, .. } => args.iter().flat_map(Template::secrets).collect(),
             Work::Emit { .. } | Work::Worker { .. } | Work::Activity { .. } | Work::Wait(_) | Work::Human { .. } => {
                 BTreeSet::new()
@@ -326,6 +373,7 @@ impl Work {
             Work::Http { .. } => "http",
             Work::Emit { .. } => "emit",
             Work::Sql { .. } => "sql",
+            Work::Nats { .. } => "nats",
             Work::Worker { .. } => "worker",
             Work::Activity { .. } => "activity",
             Work::Wait(_) => "wait",

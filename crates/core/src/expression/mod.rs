@@ -29,6 +29,7 @@ use thiserror::Error;
 
 pub use scope::Scope;
 pub use template::Template;
+pub(crate) use template::percent_encode;
 
 /// The most bytes an expression's text may have.
 pub const MAX_SOURCE_BYTES: usize = 1024;

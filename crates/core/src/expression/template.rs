@@ -1,5 +1,7 @@
 //! JSON whose strings may hold `${ … }`.
 
+mod subject;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -312,7 +314,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, section 2.3.
-fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         byte => format!("%{byte:02X}"),

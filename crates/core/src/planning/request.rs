@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::activity::{Until, Work};
+use crate::activity::{Exchange, Response, Until, Work};
 use crate::expression::{EvalError, Scope, Template};
 use crate::words;
 
@@ -24,8 +24,14 @@ pub enum Request {
         url: String,
         /// Request headers.
         headers: BTreeMap<String, String>,
-        /// The JSON body.
+        /// The body.
         body: Option<Value>,
+        /// The operator's name for TLS options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<String>,
+        /// What the answer must be, and what of it is the output.
+        #[serde(default, skip_serializing_if = "Response::is_default")]
+        response: Response,
     },
     /// A domain event.
     Emit {
@@ -44,6 +50,19 @@ pub enum Request {
         args: Vec<Value>,
         /// The operator's name for the database.
         database: String,
+    },
+    /// A NATS message.
+    Nats {
+        /// What counts as done.
+        exchange: Exchange,
+        /// Where it goes.
+        subject: String,
+        /// Its headers.
+        headers: BTreeMap<String, String>,
+        /// Its payload.
+        body: Option<Value>,
+        /// The JSON Schema that the answer must meet.
+        schema: Option<Value>,
     },
     /// An activity of a foreign Temporal worker.
     Worker {
@@ -93,6 +112,7 @@ impl Request {
             Request::Http { .. } => "http",
             Request::Emit { .. } => "emit",
             Request::Sql { .. } => "sql",
+            Request::Nats { .. } => "nats",
             Request::Worker { .. } => "worker",
             Request::Activity { .. } => "activity",
             Request::Wait(_) => "wait",
@@ -103,15 +123,23 @@ impl Request {
     /// The work as it would stand under `with`; what is not set is left out.
     pub fn with(&self) -> Value {
         let with = match self {
-            Request::Http { method, url, headers, body } => {
+            Request::Http { method, url, headers, body, tls, response } => {
                 let headers = (!headers.is_empty()).then_some(headers);
-                json!({"method": method, "url": url, "headers": headers, "body": body})
+                let response = (!response.is_default()).then_some(response);
+                json!({"method": method, "url": url, "headers": headers, "body": body, "tls": tls, "response": response})
             }
             Request::Emit { event_type, subject, data } => {
                 json!({"type": event_type, "subject": subject, "data": data})
             }
             Request::Sql { query, args, database } => {
                 return json!({"query": query, "args": args, "database": database});
+            }
+            Request::Nats { exchange, subject, headers, body, schema } => {
+                let headers = (!headers.is_empty()).then_some(headers);
+                let response = schema.as_ref().map(|schema| json!({"schema": schema}));
+                let mut with = json!({"headers": headers, "body": body, "response": response});
+                with[exchange.as_str()] = Value::from(subject.as_str());
+                with
             }
             Request::Worker { task_queue, activity, input } => {
                 return json!({"taskQueue": task_queue, "activity": activity, "input": input});
@@ -133,14 +161,13 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
     let text = |template: &Option<Template>| template.as_ref().map(|one| one.render_text(scope)).transpose();
     let value = |template: &Option<Template>| template.as_ref().map(|one| one.render(scope)).transpose();
     Ok(match work {
-        Work::Http { method, url, headers, body } => Request::Http {
+        Work::Http { method, address, headers, body, tls, response } => Request::Http {
             method: method.clone(),
-            url: url.render_url(scope)?,
-            headers: headers
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), value.render_text(scope)?)))
-                .collect::<Result<_, _>>()?,
+            url: address.render(scope)?,
+            headers: texts(headers, scope)?,
             body: value(body)?,
+            tls: tls.clone(),
+            response: response.clone(),
         },
         Work::Emit { event_type, subject, data } => Request::Emit {
             event_type: event_type.clone(),
@@ -151,6 +178,13 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
             query: query.clone(),
             args: args.iter().map(|one| one.render(scope)).collect::<Result<_, _>>()?,
             database: database.clone(),
+        },
+        Work::Nats { exchange, subject, headers, body, schema } => Request::Nats {
+            exchange: *exchange,
+            subject: subject.render_subject(scope)?,
+            headers: texts(headers, scope)?,
+            body: value(body)?,
+            schema: schema.clone(),
         },
         Work::Worker { task_queue, activity, input } => {
             Request::Worker { task_queue: task_queue.clone(), activity: activity.clone(), input: input.render(scope)? }
@@ -177,4 +211,8 @@ fn moment(template: &Template, scope: &Scope) -> Result<String, EvalError> {
             message: format!("gave {text:?}, which is no time; write it as 2026-11-25T12:00:00Z (RFC 3339)"),
         }),
     }
+}
+
+fn texts(templates: &BTreeMap<String, Template>, scope: &Scope) -> Result<BTreeMap<String, String>, EvalError> {
+    templates.iter().map(|(name, value)| Ok((name.clone(), value.render_text(scope)?))).collect()
 }

@@ -140,3 +140,45 @@ fn a_deadline_fails_a_task_completes_it_or_asks_others() {
     };
     assert_eq!(failure.kind, "ExpressionFailed");
 }
+
+#[test]
+fn what_is_sent_is_rendered_shown_and_read_from_its_row() {
+    let text = |text: &str| Template::compile(&json!(text)).unwrap();
+    let mut call = task("call", &[]);
+    call.work = Work::Http {
+        method: "GET".into(),
+        address: crate::activity::Address {
+            url: text("https://a.example/"),
+            query: BTreeMap::from([("q".into(), text("${ event.data.items }"))]),
+        },
+        headers: BTreeMap::new(),
+        body: None,
+        tls: Some("crm".into()),
+        response: crate::activity::Response { schema: Some(json!(true)), ..Default::default() },
+    };
+    let mut ask = task("ask", &[]);
+    ask.work = Work::Nats {
+        exchange: crate::activity::Exchange::Request,
+        subject: text("quotes.${ event.data.items[0] }"),
+        headers: BTreeMap::from([("X-A".into(), text("1"))]),
+        body: Some(text("${ event.data.items }")),
+        schema: None,
+    };
+    let step = advance(&activity(vec![call, ask]), &scope(), &Progress::new()).unwrap();
+    let shown: Vec<Value> = step.decided.iter().map(|decided| decided.work.with()).collect();
+    assert_eq!(
+        shown,
+        [
+            json!({"method": "GET", "url": "https://a.example/?q=x&q=y", "tls": "crm", "response": {"schema": true}}),
+            json!({"request": "quotes.x", "headers": {"X-A": "1"}, "body": ["x", "y"]}),
+        ]
+    );
+    for decided in &step.decided {
+        let row = json!(decided.work);
+        assert_eq!(serde_json::from_value::<Request>(row).unwrap(), decided.work);
+    }
+    // A row of a build that knew neither `tls` nor `response`.
+    let old = json!({"uses": "http", "method": "GET", "url": "https://a.example/", "headers": {}, "body": null});
+    let Request::Http { tls, response, .. } = serde_json::from_value(old).unwrap() else { panic!() };
+    assert!(tls.is_none() && response.is_default());
+}

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use spine_core::activity::{self, Activity, Document, Overlap, Retry, ScheduleSpec, Trigger, TypePattern, Work};
+use spine_core::activity::{
+    self, Activity, Document, Exchange, Lookup, Output, Overlap, Retry, ScheduleSpec, Status, Trigger, TypePattern,
+    Work,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -80,13 +83,29 @@ fn every_field_arrives() {
     );
 
     let kinds: Vec<_> = activity.tasks.iter().map(|task| (task.id.as_str(), task.work.kind())).collect();
-    assert_eq!(kinds, [("score", "worker"), ("reserve", "http"), ("announce", "emit")]);
-    let [score, reserve, announce] = activity.tasks.as_slice() else { panic!() };
+    assert_eq!(
+        kinds,
+        [("score", "worker"), ("reserve", "http"), ("quote", "nats"), ("tell", "nats"), ("announce", "emit")]
+    );
+    let [score, reserve, quote, tell, announce] = activity.tasks.as_slice() else { panic!() };
     assert_eq!(score.retry.max_interval, Duration::from_secs(60));
     assert_eq!(score.retry.non_retryable, ["InvalidOrder"]);
     assert_eq!((score.timeout, score.deadline), (Duration::from_secs(10), Some(Duration::from_secs(300))));
     assert!(reserve.for_each.is_some() && reserve.needs == ["score"]);
     assert_eq!(reserve.timeout, Duration::from_secs(30));
+    let Work::Http { address, tls, response, .. } = &reserve.work else { panic!("{reserve:?}") };
+    assert_eq!((address.query.len(), tls.as_deref()), (2, Some("stock")));
+    assert_eq!(response.status, [Status::Class(2), Status::Code(404)]);
+    assert_eq!(
+        (&response.schema, response.output),
+        (&Some(json!({"type": "object", "required": ["id"]})), Output::Full)
+    );
+    let Lookup::Http { address, tls, .. } = &activity.context["customer"].lookup else { panic!() };
+    assert_eq!((address.query.len(), tls.as_deref()), (2, Some("crm")));
+    let Work::Nats { exchange, headers, body, schema, .. } = &quote.work else { panic!("{quote:?}") };
+    assert_eq!((*exchange, headers.len(), body.is_some()), (Exchange::Request, 1, true));
+    assert_eq!((schema, quote.work.secrets().len()), (&Some(json!({"type": "object"})), 1));
+    assert!(matches!(&tell.work, Work::Nats { exchange: Exchange::Publish, schema: None, .. }));
     assert_eq!(announce.retry, Retry::default());
     assert!(matches!(&announce.work, Work::Emit { event_type, .. } if event_type == "com.shop.order.reviewed"));
 }

@@ -4,6 +4,7 @@
 //! JSON Schema of it, and the tables of docs/activity-reference.md are written from it.
 
 mod documents;
+mod outbound;
 mod tasks;
 mod tests;
 mod triggers;
@@ -14,7 +15,8 @@ pub use documents::{
     ACTIVITY, BATCH, DEBOUNCE, EVENT_TYPE, EVENT_TYPE_METADATA, EVENT_TYPE_SPEC, FLOW, INSTANCE, METADATA, RATE, SET,
     SPEC, TEST_METADATA,
 };
-pub use tasks::{CALL, EMIT, ESCALATE, HTTP, HUMAN, ON_TIMEOUT, RETRY, SQL, TASK, UNDO, WAIT, WORKER};
+pub use outbound::{HTTP, NATS, NATS_RESPONSE, RESPONSE};
+pub use tasks::{CALL, EMIT, ESCALATE, HUMAN, ON_TIMEOUT, RETRY, SQL, TASK, UNDO, WAIT, WORKER};
 pub use tests::{ACTIVITY_TEST, CASE, ERROR, EXPECT, GIVEN, RESULT, TEST_SPEC};
 pub use triggers::{CALENDAR, CONTEXT_HTTP, CONTEXT_SOURCE, CONTEXT_SQL, MISSED, SCHEDULE, TRIGGER};
 

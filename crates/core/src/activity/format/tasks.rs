@@ -1,6 +1,6 @@
 //! What is done.
 
-use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, Key, Object, SHORTEST, Shape, duration, list};
+use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, HTTP, Key, NATS, Object, SHORTEST, Shape, duration, list};
 
 /// An item of `tasks`.
 pub const TASK: Object = Object::new(
@@ -31,7 +31,7 @@ pub const TASK: Object = Object::new(
         .default("`instance`"),
         Key::new(
             "uses",
-            Shape::Words(&["http", "emit", "sql", "worker", "activity", "wait", "human"]),
+            Shape::Words(&["http", "emit", "sql", "nats", "worker", "activity", "wait", "human"]),
             "What kind of work it is.",
         )
         .required(),
@@ -60,6 +60,7 @@ const WITH: &[(&str, &Object)] = &[
     ("http", &HTTP),
     ("emit", &EMIT),
     ("sql", &SQL),
+    ("nats", &NATS),
     ("worker", &WORKER),
     ("activity", &CALL),
     ("wait", &WAIT),
@@ -87,7 +88,8 @@ pub const RETRY: Object = Object::new(
 pub const UNDO: Object = Object::new(
     "`undo`",
     &[
-        Key::new("uses", Shape::Words(&["http", "emit", "sql", "worker"]), "What kind of work it is.").required(),
+        Key::new("uses", Shape::Words(&["http", "emit", "sql", "nats", "worker"]), "What kind of work it is.")
+            .required(),
         Key::new("with", Shape::With(UNDO_WITH), "The work.").required(),
         Key::new("retry", Shape::Object(&RETRY), "How often and when a failed attempt is repeated."),
         Key::new("timeout", duration(SHORTEST, DAY.saturating_mul(7)), "The longest one attempt may take.")
@@ -95,7 +97,8 @@ pub const UNDO: Object = Object::new(
     ],
 );
 
-const UNDO_WITH: &[(&str, &Object)] = &[("http", &HTTP), ("emit", &EMIT), ("sql", &SQL), ("worker", &WORKER)];
+const UNDO_WITH: &[(&str, &Object)] =
+    &[("http", &HTTP), ("emit", &EMIT), ("sql", &SQL), ("nats", &NATS), ("worker", &WORKER)];
 
 /// `onTimeout`, unless it is a word.
 pub const ON_TIMEOUT: Object = Object::new(
@@ -114,22 +117,6 @@ pub const ESCALATE: Object = Object::new(
         Key::new("assignees", list(&Shape::TextTemplate, 1, 50), "Whom it goes to.").required(),
         Key::new("deadline", duration(SHORTEST, DAY.saturating_mul(30)), "How long they have; the task fails then.")
             .required(),
-    ],
-);
-
-/// The `with` of `uses: http`.
-pub const HTTP: Object = Object::new(
-    "the `with` of a task that uses http",
-    &[
-        Key::new("method", Shape::Words(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]), "The method.").required(),
-        Key::new(
-            "url",
-            Shape::TextTemplate,
-            "The address. Its host is written out or comes from `config`, never from data.",
-        )
-        .required(),
-        Key::new("headers", Shape::Map { of: &Shape::TextTemplate, most: 50 }, "Request headers."),
-        Key::new("body", Shape::Template, "The JSON body; not with `GET` and `HEAD`."),
     ],
 );
 

@@ -1,5 +1,6 @@
 //! What starts a run, and what it looks up.
 
+use super::outbound::{QUERY, TLS};
 use super::{DAY, Key, Object, SECOND, SHORTEST, Shape, duration, list};
 
 /// An item of `on`.
@@ -144,7 +145,9 @@ pub const CONTEXT_HTTP: Object = Object::new(
             "The address. Its host is written out or comes from `config`, never from data.",
         )
         .required(),
+        QUERY,
         Key::new("headers", Shape::Map { of: &Shape::TextTemplate, most: 50 }, "Request headers."),
+        TLS,
     ],
 );
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::decoder::{Cursor, Decoder, Fields};
+use super::headers::{self, Carrier};
 use super::scope::{Scope, Surroundings};
 use super::{grammar, http, sql};
 use crate::activity::format::{CONTEXT_HTTP, CONTEXT_SOURCE, CONTEXT_SQL};
@@ -40,9 +41,10 @@ fn source(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Context
 
 fn http(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {
     let fields = d.map(at, &CONTEXT_HTTP)?;
-    let url = http::url(d, &fields, scope);
-    let headers = http::headers(d, &fields, scope);
-    Some(Lookup::Http { url: url?, headers })
+    let address = http::address(d, &fields, scope);
+    let headers = headers::decode(d, &fields, scope, Carrier::Http);
+    let tls = http::tls(d, &fields);
+    Some(Lookup::Http { address: address?, headers, tls })
 }
 
 fn sql(d: &mut Decoder, at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Lookup> {

@@ -1,16 +1,51 @@
-//! What HTTP requests of tasks and context sources have in common.
+//! HTTP requests of tasks and context sources.
 
 use std::collections::BTreeMap;
 
-use super::decoder::{Cursor, Decoder, Fields};
-use super::expressions::{template, text_template};
+use super::decoder::{Decoder, Fields};
+use super::expressions::template;
+use super::headers::{self, Carrier};
+use super::schema;
 use super::scope::Scope;
+use crate::activity::format::RESPONSE;
+use crate::activity::{Address, Output, Response, Status, Work};
 use crate::expression::Template;
 
-/// Headers that we or the connection set.
-const RESERVED: [&str; 6] = ["connection", "content-length", "host", "idempotency-key", "te", "transfer-encoding"];
+/// The `with` of a task that uses http.
+pub(super) fn work(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
+    let method = d.word(fields, "method");
+    let address = address(d, fields, scope);
+    let headers = headers::decode(d, fields, scope, Carrier::Http);
+    let body = fields.get("body").and_then(|at| template(d, &at, scope));
+    if let (Some(at), Some(method @ ("GET" | "HEAD"))) = (fields.get("body"), method) {
+        d.problem_at_key(&at, format!("a {method} request has no body"));
+    }
+    let tls = tls(d, fields);
+    let response = response(d, fields);
+    Some(Work::Http { method: method?.to_owned(), address: address?, headers, body, tls, response })
+}
 
-pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Template> {
+/// `url` and `query`.
+pub(super) fn address(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Address> {
+    let url = url(d, fields, scope);
+    let query = d.entries(fields, "query");
+    let query: BTreeMap<_, _> =
+        query.iter().filter_map(|(name, at)| Some(((*name).to_owned(), template(d, at, scope)?))).collect();
+    Some(Address { url: url?, query })
+}
+
+/// The operator's name for TLS options.
+pub(super) fn tls(d: &mut Decoder, fields: &Fields<'_>) -> Option<String> {
+    let at = fields.get("tls")?;
+    let name = d.constant(&at)?.to_owned();
+    let url = fields.get("url").map(|url| url.node.to_value());
+    if url.is_some_and(|url| url.as_str().is_some_and(|url| url.starts_with("http://"))) {
+        d.problem_at_key(&at, "TLS options belong to an address that begins with https://");
+    }
+    Some(name)
+}
+
+fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Template> {
     let at = fields.get("url")?;
     let text = d.text(&at)?;
     let starts_right = ["http://", "https://", "${"].iter().any(|start| text.starts_with(start));
@@ -33,31 +68,15 @@ pub(super) fn url(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Op
     Some(template)
 }
 
-pub(super) fn headers(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> BTreeMap<String, Template> {
-    let mut headers: BTreeMap<String, Template> = BTreeMap::new();
-    for (name, at) in d.entries(fields, "headers") {
-        check_name(d, name, &at);
-        if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
-            d.problem_at_key(&at, "the same header stands here twice; upper and lower case make no difference");
-        }
-        if let Some(value) = text_template(d, &at, scope) {
-            headers.insert(name.to_owned(), value);
-        }
-    }
-    headers
-}
-
-fn check_name(d: &mut Decoder, name: &str, at: &Cursor<'_>) {
-    // RFC 9110, section 5.6.2: token.
-    let token = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
-    if !token {
-        d.problem_at_key(at, "not the name of a header: letters, digits and `-`");
-    }
-    if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-        d.problem_at_key(at, "this header is set for you; leave it out");
-    }
-    let has_control = |(_, text): (Cursor<'_>, &str)| text.chars().any(char::is_control);
-    if at.texts().into_iter().any(has_control) {
-        d.problem(at, "the value of a header holds no line breaks or other control characters");
-    }
+fn response(d: &mut Decoder, fields: &Fields<'_>) -> Response {
+    let default = Response::default();
+    let Some(fields) = fields.get("response").and_then(|at| d.map(&at, &RESPONSE)) else { return default };
+    let status = d.list(&fields, "status");
+    let status: Vec<Status> = status
+        .iter()
+        .filter_map(|at| Status::try_from(at.node.to_value()).map_err(|message| d.problem(at, message)).ok())
+        .collect();
+    let schema = fields.get("schema").map(|at| schema::decode(d, &at));
+    let output = if d.word(&fields, "output") == Some("full") { Output::Full } else { Output::Body };
+    Response { status: if status.is_empty() { default.status } else { status }, schema, output }
 }

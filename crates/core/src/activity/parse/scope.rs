@@ -144,7 +144,7 @@ impl<'a> Scope<'a> {
         let functions =
             functions.map(|name| format!("unknown function `{name}()`; {}", grammar::suggest(name, &known)));
         let secret = (uses.functions.contains("secret") && !self.secrets)
-            .then(|| "`secret()` is in scope only in `context` and in what uses http or sql".to_owned());
+            .then(|| "`secret()` is in scope only in `context` and in what uses http, nats or sql".to_owned());
         let tasks = uses.tasks.iter().filter_map(|name| self.check_task(name));
         let contexts = uses.contexts.iter().filter_map(|name| self.check_context(name));
         let nameless = uses.nameless.iter().filter_map(|name| self.check_nameless(name));

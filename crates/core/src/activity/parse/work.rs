@@ -3,28 +3,21 @@
 use super::decoder::{Decoder, Fields};
 use super::expressions;
 use super::scope::Scope;
-use super::{grammar, http, schema, sql};
-use crate::activity::format::{CALL, EMIT, HTTP, HUMAN, Object, SQL, WAIT, WORKER};
+use super::{grammar, http, nats, schema, sql};
+use crate::activity::format::{CALL, EMIT, HTTP, HUMAN, NATS, Object, SQL, WAIT, WORKER};
 use crate::activity::{Until, Work};
 use crate::names::TASK_QUEUE;
-
-/// Kinds of work that are planned, and not part of the format yet.
-const LATER: [&str; 1] = ["nats"];
 
 type Decode = fn(&mut Decoder, &Fields<'_>, &Scope<'_>) -> Option<Work>;
 
 /// Reads the `uses` and the `with` of a task or of an `undo`.
 pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
-    let uses = fields.get("uses")?;
-    if let Some(later) = LATER.into_iter().find(|later| uses.node.to_value() == *later) {
-        d.problem(&uses, format!("`uses: {later}` is not supported yet"));
-        return None;
-    }
     let public = scope.clone().without_secrets();
     let (object, decode, scope): (&'static Object, Decode, _) = match d.word(fields, "uses")? {
-        "http" => (&HTTP, http, scope),
+        "http" => (&HTTP, http::work, scope),
         "emit" => (&EMIT, emit, &public),
         "sql" => (&SQL, statement, scope),
+        "nats" => (&NATS, nats::work, scope),
         "human" => (&HUMAN, human, &public),
         "activity" => (&CALL, call, &public),
         "wait" => (&WAIT, wait, &public),
@@ -32,17 +25,6 @@ pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) ->
     };
     let with = fields.get("with").and_then(|at| d.map(&at, object))?;
     decode(d, &with, scope)
-}
-
-fn http(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
-    let method = d.word(fields, "method");
-    let url = http::url(d, fields, scope);
-    let headers = http::headers(d, fields, scope);
-    let body = fields.get("body").and_then(|at| expressions::template(d, &at, scope));
-    if let (Some(at), Some(method @ ("GET" | "HEAD"))) = (fields.get("body"), method) {
-        d.problem_at_key(&at, format!("a {method} request has no body"));
-    }
-    Some(Work::Http { method: method?.to_owned(), url: url?, headers, body })
 }
 
 fn emit(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
