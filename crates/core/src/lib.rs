@@ -21,4 +21,5 @@ pub mod planning;
 pub mod rehearsal;
 pub mod run;
 pub mod subject;
+pub mod ticks;
 pub mod words;

@@ -41,6 +41,8 @@ pub const OWN_TYPES: &str = "com.spine.";
 pub const TICK_TYPE: &str = "com.spine.schedule.tick";
 /// Type of the event that a call of one activity by another stands for.
 pub const CALL_TYPE: &str = "com.spine.activity.called";
+/// The key that `missed: {policy: compress}` adds to the data of that event: the ticks that the run stands for.
+pub const TICKS: &str = "ticks";
 
 /// The subject an event of this type is published on.
 pub fn event_subject(event_type: &str) -> String {
@@ -73,14 +75,27 @@ pub fn run_id(activity: &str, key: &EventKey) -> String {
     format!("run/{activity}/{key}")
 }
 
-/// The workflow id that a schedule's action is given. Temporal appends `-<scheduled time, RFC 3339>`.
-pub fn scheduled_run_prefix(activity: &str) -> String {
-    format!("run/{activity}/at")
+/// The workflow id that the action of an activity's `index`th trigger is given. Temporal appends
+/// `-<scheduled time, RFC 3339>`: the time before jitter.
+pub fn scheduled_run_prefix(activity: &str, index: usize) -> String {
+    format!("run/{activity}/at{index}")
 }
 
-/// The scheduled time in the id of a scheduled run, or `None` if the run is not a scheduled one.
+/// The workflow id of the run of a tick.
+pub fn scheduled_run_id(activity: &str, index: usize, time: &str) -> String {
+    format!("{}-{time}", scheduled_run_prefix(activity, index))
+}
+
+/// The scheduled time in the id of a scheduled run, or `None` if the run is not a scheduled one. Ids of before
+/// triggers had numbers in them count too.
 pub fn scheduled_time_of(run: &str) -> Option<&str> {
-    run.splitn(3, '/').nth(2)?.strip_prefix("at-")
+    let (index, time) = run.splitn(3, '/').nth(2)?.strip_prefix("at")?.split_once('-')?;
+    index.bytes().all(|byte| byte.is_ascii_digit()).then_some(time)
+}
+
+/// The source of the events that the ticks of a trigger stand for.
+pub fn tick_source(activity: &str, index: usize) -> String {
+    format!("/spine/schedules/{activity}/{index}")
 }
 
 /// The id of the Temporal Schedule of an activity's `index`th schedule trigger.

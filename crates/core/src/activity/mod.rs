@@ -25,7 +25,7 @@ pub use fixture::{ActivityTest, Case, EventGiven};
 pub use flow::{Batch, Debounce, Flow, Rate, Singleton};
 pub use instance::{Instance, SetState};
 pub use response::{Output, Response, Status};
-pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger};
+pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, Rhythm, ScheduleSpec, ScheduleTrigger, Times};
 
 /// The `apiVersion` of every document.
 pub const API_VERSION: &str = "spine/v1";

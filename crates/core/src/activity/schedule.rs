@@ -1,8 +1,12 @@
 //! What starts a run by itself.
 
+mod times;
+
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub use times::{Rhythm, Times};
 
 /// When a schedule ticks.
 #[derive(Clone, Debug)]
@@ -14,7 +18,7 @@ pub struct ScheduleTrigger {
     /// The most by which a tick is moved, at random.
     pub jitter: Duration,
     /// What becomes of ticks that no one could act on in time.
-    pub missed: Option<Missed>,
+    pub missed: Missed,
     /// What happens when a tick comes while a run of an earlier one is going on.
     pub overlap: Overlap,
     /// `input`: becomes `event.data` of the trigger event.
@@ -54,8 +58,20 @@ pub struct Calendar {
 pub struct Missed {
     /// What becomes of them.
     pub policy: MissedPolicy,
-    /// How late a tick may run; zero with [`MissedPolicy::Skip`].
+    /// How late a tick may run; [`Missed::PUNCTUAL`] with [`MissedPolicy::Skip`].
     pub within: Duration,
+}
+
+impl Missed {
+    /// How late a tick may run that is not to run late: room for a worker that is being replaced, and for clocks
+    /// that differ.
+    pub const PUNCTUAL: Duration = Duration::from_secs(60);
+}
+
+impl Default for Missed {
+    fn default() -> Self {
+        Self { policy: MissedPolicy::Skip, within: Self::PUNCTUAL }
+    }
 }
 
 /// What becomes of missed ticks.

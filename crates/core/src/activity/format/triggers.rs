@@ -60,7 +60,8 @@ pub const SCHEDULE: Object = Object::new(
         )
         .default("`UTC`"),
         Key::new("jitter", duration(std::time::Duration::ZERO, DAY), "The most by which a tick is moved, at random.").default("`0s`"),
-        Key::new("missed", Shape::Object(&MISSED), "What becomes of ticks that no one could act on in time."),
+        Key::new("missed", Shape::Object(&MISSED), "What becomes of ticks that no one could act on in time.")
+            .default("`{policy: skip}`"),
         Key::new(
             "overlap",
             Shape::Words(&["skip", "buffer_one", "allow", "cancel_other"]),
@@ -103,7 +104,7 @@ pub const MISSED: Object = Object::new(
         Key::new(
             "policy",
             Shape::Words(&["catch_up", "skip", "compress"]),
-            "Each missed tick runs late, none does, or one run stands for them all and is told the widened window.",
+            "Each missed tick runs late, none does, or one run stands for all of them and is told which.",
         )
         .required(),
         Key::new(

@@ -1,5 +1,7 @@
 //! Cron expressions: five fields, as in crontab(5).
 
+use crate::activity::Calendar;
+
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const DAYS_OF_MONTH: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -46,6 +48,17 @@ pub(super) fn check(text: &str) -> Result<String, String> {
         return Err("it never comes: none of these months has such a day".into());
     }
     Ok(parts.join(" "))
+}
+
+/// The times that an expression stands for, if it is a right one.
+pub(in crate::activity) fn calendar(text: &str) -> Result<Calendar, String> {
+    let text = check(text)?;
+    let parts: Vec<&str> = text.split(' ').collect();
+    let values = |at: usize| FIELDS[at].values(parts[at]);
+    let any = |at: usize| if parts[at] == "*" { Ok(None) } else { values(at).map(Some) };
+    let (minute, hour, day_of_month, month) = (values(0)?, values(1)?, any(2)?, any(3)?);
+    let day_of_week = any(4)?.map(|days| days.into_iter().map(|day| day % 7).collect());
+    Ok(Calendar { minute, hour, day_of_month, month, day_of_week, year: None })
 }
 
 /// Whether one of these months has one of these days.

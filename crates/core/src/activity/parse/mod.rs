@@ -2,7 +2,7 @@
 
 mod calendar;
 mod context;
-mod cron;
+pub(in crate::activity) mod cron;
 mod decoder;
 mod event_type;
 mod expressions;
@@ -27,6 +27,8 @@ pub use grammar::duration as parse_duration;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+pub use self::grammar::show as show_duration;
 
 use self::decoder::{Cursor, Decoder, Fields};
 pub use self::schema::{SchemaCheck, SchemaFault};

@@ -5,20 +5,47 @@ use serde_json::Value;
 use super::decoder::{Cursor, Decoder, Fields};
 use super::{calendar, cron, grammar};
 use crate::activity::format::{MISSED, SCHEDULE};
-use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger};
+use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleSpec, ScheduleTrigger, Times};
+use crate::names::TICKS;
 
 pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, input: Option<Cursor<'_>>) -> Option<ScheduleTrigger> {
-    let input = input.map_or(Value::Null, |at| d.constant_value(&at));
+    let value = input.as_ref().map_or(Value::Null, |at| d.constant_value(at));
     let fields = d.map(at, &SCHEDULE)?;
     let spec = spec(d, &fields);
     let timezone = fields.get("timezone").and_then(|at| d.parsed(&at, timezone)).unwrap_or_else(|| "UTC".into());
     let jitter = d.duration(&fields, "jitter").unwrap_or_default();
-    let missed = fields.get("missed").and_then(|at| missed(d, &at));
+    let missed = fields.get("missed").and_then(|at| missed(d, &at)).unwrap_or_default();
+    if let Some(at) = &input
+        && missed.policy == MissedPolicy::Compress
+        && !value.is_null()
+    {
+        stands_beside_ticks(d, at, &value);
+    }
     if let Some(at) = fields.get("timezone").filter(|_| fields.has("every")) {
         d.problem_at_key(&at, "belongs to `cron` and `calendar`; an interval is the same in every time zone");
     }
     let overlap = d.word(&fields, "overlap").map(overlap).unwrap_or_default();
-    Some(ScheduleTrigger { spec: spec?, timezone, jitter, missed, overlap, input })
+    let trigger = ScheduleTrigger { spec: spec?, timezone, jitter, missed, overlap, input: value };
+    comes(d, at, &fields, &trigger);
+    Some(trigger)
+}
+
+/// A schedule that never ticks is a mistake, as is a time zone that is none.
+fn comes(d: &mut Decoder, at: &Cursor<'_>, fields: &Fields<'_>, trigger: &ScheduleTrigger) {
+    match (Times::of(trigger), fields.get("timezone")) {
+        (Ok(times), _) if !times.ever() => d.problem(at, "it never comes: no day of the years 2000 to 2100 has such a time"),
+        (Err(message), Some(zone)) => d.problem(&zone, message),
+        _ => {}
+    }
+}
+
+/// `compress` adds a key to the input.
+fn stands_beside_ticks(d: &mut Decoder, at: &Cursor<'_>, input: &Value) {
+    match input.as_object() {
+        None => d.problem(at, "must be an object with `compress`, which adds `ticks` to it"),
+        Some(keys) if keys.contains_key(TICKS) => d.problem(at, "can't hold `ticks`, which `compress` adds to it"),
+        Some(_) => {}
+    }
 }
 
 fn overlap(word: &str) -> Overlap {
@@ -38,7 +65,6 @@ fn spec(d: &mut Decoder, fields: &Fields<'_>) -> Option<ScheduleSpec> {
 }
 
 fn missed(d: &mut Decoder, at: &Cursor<'_>) -> Option<Missed> {
-    d.not_executed(at, "`missed`");
     let fields = d.map(at, &MISSED)?;
     let within = d.duration(&fields, "within");
     let policy = match d.word(&fields, "policy")? {
@@ -55,10 +81,10 @@ fn missed(d: &mut Decoder, at: &Cursor<'_>) -> Option<Missed> {
         }
         _ => {}
     }
-    Some(Missed { policy, within: within.unwrap_or_default() })
+    Some(Missed { policy, within: within.unwrap_or(Missed::PUNCTUAL) })
 }
 
-/// The form of an IANA name; whether there is such a zone, the scheduler knows.
+/// The form of an IANA name; whether there is such a zone is looked up later.
 fn timezone(text: &str) -> Result<String, String> {
     let part = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-'))

@@ -1,0 +1,382 @@
+//! What becomes of a schedule's ticks: the one that has arrived, and those that never will.
+//!
+//! Times are whole Unix seconds. A tick *arrives* when its workflow asks what to do. Temporal drops ticks: while
+//! it was away for too long, while an earlier run goes on, while the schedule is paused. Such a tick never arrives;
+//! it is recorded when a later one does.
+
+use std::time::Duration;
+
+use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleTrigger, Times, show_duration};
+
+/// The most ticks of one gap that are recorded one by one: those nearest to the one that arrived. Older ones share
+/// a record that counts them.
+pub const MAX_RECORDS: usize = 100;
+/// The furthest back that ticks are looked for that never arrived.
+pub const MAX_GAP: i64 = 366 * 86_400;
+/// The most starts that Temporal keeps waiting for one schedule; what comes then is dropped.
+pub const MAX_WAITING: usize = 1000;
+
+/// The shortest and the longest time for which Temporal makes up for ticks that it missed.
+const CATCH_UP_BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(365 * 86_400));
+
+/// What Temporal does with a tick while a workflow of the same schedule runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collision {
+    /// It drops it.
+    Drop,
+    /// It keeps one.
+    KeepOne,
+    /// It keeps all, and starts them one after another.
+    KeepAll,
+    /// It starts it.
+    Start,
+    /// It cancels what runs, then starts it.
+    Cancel,
+}
+
+/// How long after its time Temporal may still start a tick.
+pub fn catch_up_window(missed: Missed) -> Duration {
+    missed.within.clamp(CATCH_UP_BOUNDS.0, CATCH_UP_BOUNDS.1)
+}
+
+/// What Temporal is told to do with ticks that collide. To Temporal a run that waits for a worker is one that goes
+/// on: where each tick is to be caught up, none may be dropped for that, and [`settle`] finds the real overlaps.
+pub fn collision(missed: Missed, overlap: Overlap) -> Collision {
+    match (missed.policy, overlap) {
+        (MissedPolicy::CatchUp, Overlap::Skip | Overlap::BufferOne) => Collision::KeepAll,
+        (_, Overlap::Skip) => Collision::Drop,
+        (_, Overlap::BufferOne) => Collision::KeepOne,
+        (_, Overlap::Allow) => Collision::Start,
+        (_, Overlap::CancelOther) => Collision::Cancel,
+    }
+}
+
+/// A time in which there is a reason for a tick not to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first second.
+    pub from: i64,
+    /// Its end, not part of it; `None` while it goes on.
+    pub to: Option<i64>,
+    /// What was going on.
+    pub what: Reason,
+}
+
+/// Why a tick that comes in a [`Span`] does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A run of an earlier tick was going on.
+    Run {
+        /// Its id.
+        id: String,
+        /// The time of its tick.
+        tick: i64,
+    },
+    /// The schedule was paused.
+    Paused {
+        /// By whom, and why.
+        why: String,
+    },
+    /// The activity was disabled.
+    Disabled,
+}
+
+/// A tick that has arrived, and what is known when it does.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// The schedule.
+    pub schedule: &'a ScheduleTrigger,
+    /// The tick's time.
+    pub at: i64,
+    /// Now.
+    pub now: i64,
+    /// Who asked for this tick, out of turn or again.
+    pub asked_by: Option<&'a str>,
+    /// The last tick before this one that is recorded, under the same rule.
+    pub last: Option<i64>,
+    /// What went on since then, in no particular order.
+    pub spans: &'a [Span],
+}
+
+/// What becomes of it, and of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Of the tick that has arrived.
+    pub verdict: Verdict,
+    /// Of ticks that have not arrived, in order.
+    pub others: Vec<Other>,
+}
+
+/// What becomes of a tick that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It runs.
+    Run {
+        /// With `compress`: the ticks that it stands for.
+        ticks: Option<Window>,
+    },
+    /// It does not.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The ticks that one run stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first of them.
+    pub from: i64,
+    /// The last of them.
+    pub to: i64,
+    /// How many.
+    pub count: usize,
+}
+
+/// Ticks in a row that have not arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Which; one of them alone, unless they are many.
+    pub ticks: Window,
+    /// Why they are skipped; `None` if the run of the tick that arrived stands for them.
+    pub skipped: Option<String>,
+}
+
+/// Decides.
+pub fn settle(arrival: &Arrival<'_>, times: &Times) -> Settled {
+    if arrival.asked_by.is_some() {
+        let compress = arrival.schedule.missed.policy == MissedPolicy::Compress;
+        let ticks = compress.then_some(Window { from: arrival.at, to: arrival.at, count: 1 });
+        return Settled { verdict: Verdict::Run { ticks }, others: Vec::new() };
+    }
+    let missing = missing(arrival, times);
+    match overlaps(arrival).or_else(|| too_late(arrival)) {
+        Some(reason) => Settled { verdict: Verdict::Skip { reason }, others: grouped(missing) },
+        None if arrival.schedule.missed.policy == MissedPolicy::Compress => compress(arrival, times, missing),
+        None => Settled { verdict: Verdict::Run { ticks: None }, others: grouped(missing) },
+    }
+}
+
+/// A tick that has not arrived, and why it is skipped.
+type Lost = (i64, Option<String>);
+
+/// Every tick since the last recorded one. What has no reason in what went on, Temporal did not start.
+fn missing(arrival: &Arrival<'_>, times: &Times) -> Vec<Lost> {
+    let Some(last) = arrival.last else { return Vec::new() };
+    let since = last.max(arrival.at - MAX_GAP);
+    times.between(since, arrival.at - 1).map(|at| (at, reason_at(arrival.spans, at))).collect()
+}
+
+fn reason_at(spans: &[Span], at: i64) -> Option<String> {
+    let span = spans.iter().find(|span| span.from <= at && span.to.is_none_or(|to| at < to))?;
+    Some(match &span.what {
+        Reason::Run { id, .. } => format!("overlap: {id} was going on"),
+        Reason::Paused { why } => format!("the schedule was paused {why}"),
+        Reason::Disabled => "the activity was disabled".into(),
+    })
+}
+
+/// Where Temporal keeps colliding ticks for the sake of those that are caught up, the overlap is found here.
+fn overlaps(arrival: &Arrival<'_>) -> Option<String> {
+    let Arrival { schedule, at, spans, .. } = arrival;
+    if collision(schedule.missed, schedule.overlap) != Collision::KeepAll {
+        return None;
+    }
+    let runs = || spans.iter().filter_map(|span| if let Reason::Run { id, tick } = &span.what { Some((span, id, *tick)) } else { None });
+    let (_, going_on, _) = runs().find(|(span, _, _)| span.from <= *at && span.to.is_none_or(|to| *at < to))?;
+    if schedule.overlap == Overlap::Skip {
+        return Some(format!("overlap: {going_on} was going on"));
+    }
+    // One may wait: that it did shows in its beginning after this tick's time.
+    let (_, waiting, _) = runs().find(|(span, _, tick)| span.from > *at && tick < at)?;
+    Some(format!("overlap: {going_on} was going on, and {waiting} was waiting"))
+}
+
+fn too_late(arrival: &Arrival<'_>) -> Option<String> {
+    let Arrival { schedule, at, now, .. } = arrival;
+    let late = Duration::from_secs(u64::try_from(now - at).unwrap_or(0));
+    let allowed = schedule.missed.within + schedule.jitter;
+    let missed = || format!("missed: {} late, and {} is allowed", show_duration(late), show_duration(allowed));
+    (late > allowed).then(missed)
+}
+
+/// One run for the tick that arrived, those that were missed before it and are not too old, and those that are due.
+fn compress(arrival: &Arrival<'_>, times: &Times, missing: Vec<Lost>) -> Settled {
+    let Arrival { schedule, at, now, .. } = arrival;
+    let oldest = now - i64::try_from(schedule.missed.within.as_secs()).unwrap_or(i64::MAX);
+    let is_folded = |(at, reason): &Lost| reason.is_none() && *at >= oldest;
+    let (before, skipped): (Vec<Lost>, Vec<Lost>) = missing.into_iter().partition(is_folded);
+    let due: Vec<i64> = times.between(*at, *now).collect();
+    let folded: Vec<i64> = before.into_iter().map(|(at, _)| at).chain(due).collect();
+    let ticks = Window {
+        from: folded.first().map_or(*at, |first| *first.min(at)),
+        to: folded.last().map_or(*at, |last| *last.max(at)),
+        count: folded.len() + 1,
+    };
+    let mut others = grouped(skipped);
+    others.extend(windows(&folded).into_iter().map(|ticks| Other { ticks, skipped: None }));
+    Settled { verdict: Verdict::Run { ticks: Some(ticks) }, others }
+}
+
+/// One record for each of the last of them, and for the older ones a record for each reason.
+fn grouped(lost: Vec<Lost>) -> Vec<Other> {
+    let dropped = || "missed: Temporal did not start it; it was away for longer than `missed` allows, or too many waited";
+    let lost: Vec<(i64, String)> =
+        lost.into_iter().map(|(at, reason)| (at, reason.unwrap_or_else(|| dropped().into()))).collect();
+    let (old, recent) = lost.split_at(lost.len().saturating_sub(MAX_RECORDS));
+    let old = old.chunk_by(|a, b| a.1 == b.1).map(|chunk| {
+        let window = Window { from: chunk[0].0, to: chunk[chunk.len() - 1].0, count: chunk.len() };
+        Other { ticks: window, skipped: Some(chunk[0].1.clone()) }
+    });
+    let recent = recent.iter().map(|(at, reason)| {
+        Other { ticks: Window { from: *at, to: *at, count: 1 }, skipped: Some(reason.clone()) }
+    });
+    old.chain(recent).collect()
+}
+
+fn windows(ticks: &[i64]) -> Vec<Window> {
+    let (old, recent) = ticks.split_at(ticks.len().saturating_sub(MAX_RECORDS));
+    let old = old.first().zip(old.last()).map(|(from, to)| Window { from: *from, to: *to, count: old.len() });
+    old.into_iter().chain(recent.iter().map(|at| Window { from: *at, to: *at, count: 1 })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::activity::ScheduleSpec;
+
+    /// A schedule of every ten seconds.
+    fn schedule(policy: MissedPolicy, within: u64, overlap: Overlap) -> ScheduleTrigger {
+        ScheduleTrigger {
+            spec: ScheduleSpec::Every(Duration::from_secs(10)),
+            timezone: "UTC".into(),
+            jitter: Duration::ZERO,
+            missed: Missed { policy, within: Duration::from_secs(within) },
+            overlap,
+            input: Value::Null,
+        }
+    }
+
+    fn settled(schedule: &ScheduleTrigger, last: Option<i64>, at: i64, now: i64, spans: &[Span]) -> Settled {
+        let times = Times::of(schedule).unwrap();
+        settle(&Arrival { schedule, at, now, asked_by: None, last, spans }, &times)
+    }
+
+    /// The verdict, then each other as `from-to: reason`, in short.
+    fn told(settled: &Settled) -> Vec<String> {
+        let verdict = match &settled.verdict {
+            Verdict::Run { ticks: None } => "run".to_owned(),
+            Verdict::Run { ticks: Some(Window { from, to, count }) } => format!("run {from}-{to} x{count}"),
+            Verdict::Skip { reason } => format!("skip {reason}"),
+        };
+        let other = |other: &Other| {
+            let Window { from, to, count } = other.ticks;
+            format!("{from}-{to} x{count}: {}", other.skipped.as_deref().map_or("compressed", |text| &text[..14.min(text.len())]))
+        };
+        std::iter::once(verdict).chain(settled.others.iter().map(other)).collect()
+    }
+
+    fn run(from: i64, to: Option<i64>, tick: i64) -> Span {
+        Span { from, to, what: Reason::Run { id: format!("run/{tick}"), tick } }
+    }
+
+    #[test]
+    fn in_time() {
+        let skip = schedule(MissedPolicy::Skip, 60, Overlap::Skip);
+        assert_eq!(told(&settled(&skip, None, 100, 101, &[])), ["run"]);
+        assert_eq!(told(&settled(&skip, Some(90), 100, 160, &[])), ["run"]);
+        assert_eq!(told(&settled(&skip, Some(90), 100, 161, &[])), ["skip missed: 1m1s late, and 1m is allowed"]);
+        let jittered = ScheduleTrigger { jitter: Duration::from_secs(5), ..skip };
+        assert_eq!(told(&settled(&jittered, Some(90), 100, 165, &[])), ["run"]);
+    }
+
+    #[test]
+    fn ticks_that_never_arrived() {
+        let skip = schedule(MissedPolicy::Skip, 60, Overlap::Skip);
+        let spans = [
+            run(60, Some(81), 60),
+            Span { from: 85, to: Some(91), what: Reason::Paused { why: "by me".into() } },
+            Span { from: 100, to: Some(101), what: Reason::Disabled },
+        ];
+        assert_eq!(told(&settled(&skip, Some(60), 120, 120, &spans)), [
+            "run",
+            "70-70 x1: overlap: run/6",
+            "80-80 x1: overlap: run/6",
+            "90-90 x1: the schedule w",
+            "100-100 x1: the activity w",
+            "110-110 x1: missed: Tempor",
+        ]);
+    }
+
+    #[test]
+    fn a_long_gap_has_few_records() {
+        let skip = schedule(MissedPolicy::Skip, 60, Overlap::Skip);
+        let far = settled(&skip, Some(0), 20_000, 20_000, &[]);
+        assert_eq!(far.others.len(), MAX_RECORDS + 1);
+        assert_eq!(far.others[0].ticks, Window { from: 10, to: 18_990, count: 1899 });
+        assert_eq!(far.others[100].ticks, Window { from: 19_990, to: 19_990, count: 1 });
+    }
+
+    #[test]
+    fn compressed() {
+        let compress = schedule(MissedPolicy::Compress, 100, Overlap::Skip);
+        assert_eq!(told(&settled(&compress, Some(90), 100, 101, &[])), ["run 100-100 x1"]);
+        // Late: what is due by now comes with it.
+        assert_eq!(told(&settled(&compress, Some(90), 100, 125, &[])), [
+            "run 100-120 x3",
+            "110-110 x1: compressed",
+            "120-120 x1: compressed",
+        ]);
+        // In time, after a gap: what Temporal dropped comes with it, unless it is too old or was not to run.
+        let paused = [Span { from: 980, to: Some(981), what: Reason::Paused { why: String::new() } }];
+        assert_eq!(told(&settled(&compress, Some(880), 1000, 1001, &paused)), [
+            "run 910-1000 x9",
+            "890-890 x1: missed: Tempor",
+            "900-900 x1: missed: Tempor",
+            "980-980 x1: the schedule w",
+            "910-910 x1: compressed",
+            "920-920 x1: compressed",
+            "930-930 x1: compressed",
+            "940-940 x1: compressed",
+            "950-950 x1: compressed",
+            "960-960 x1: compressed",
+            "970-970 x1: compressed",
+            "990-990 x1: compressed",
+        ]);
+        assert_eq!(told(&settled(&compress, None, 100, 201, &[])), ["skip missed: 1m41s late, and 1m40s is allowed"]);
+    }
+
+    #[test]
+    fn caught_up_unless_it_really_overlapped() {
+        let skip = schedule(MissedPolicy::CatchUp, 3600, Overlap::Skip);
+        // The workers were away at 70: its run began later, so it is no overlap for 80.
+        assert_eq!(told(&settled(&skip, Some(70), 80, 500, &[run(400, Some(480), 70)])), ["run"]);
+        assert_eq!(told(&settled(&skip, Some(70), 80, 500, &[run(70, Some(480), 70)])), ["skip overlap: run/70 was going on"]);
+        let one = schedule(MissedPolicy::CatchUp, 3600, Overlap::BufferOne);
+        let long = run(70, Some(95), 70);
+        assert_eq!(told(&settled(&one, Some(70), 80, 96, std::slice::from_ref(&long))), ["run"]);
+        assert_eq!(told(&settled(&one, Some(80), 90, 97, &[long, run(96, Some(97), 80)])), [
+            "skip overlap: run/70 was going on, and run/80 was waiting"
+        ]);
+    }
+
+    #[test]
+    fn what_was_asked_for_runs() {
+        let skip = schedule(MissedPolicy::Skip, 60, Overlap::Skip);
+        let times = Times::of(&skip).unwrap();
+        let arrival = Arrival { schedule: &skip, at: 10, now: 9999, asked_by: Some("me"), last: Some(0), spans: &[] };
+        assert_eq!(settle(&arrival, &times), Settled { verdict: Verdict::Run { ticks: None }, others: Vec::new() });
+    }
+
+    #[test]
+    fn what_temporal_is_told() {
+        let missed = |policy, within| Missed { policy, within: Duration::from_secs(within) };
+        assert_eq!(catch_up_window(Missed::default()), Duration::from_secs(60));
+        assert_eq!(catch_up_window(missed(MissedPolicy::CatchUp, 1)), Duration::from_secs(10));
+        assert_eq!(collision(Missed::default(), Overlap::Skip), Collision::Drop);
+        assert_eq!(collision(missed(MissedPolicy::CatchUp, 60), Overlap::Skip), Collision::KeepAll);
+        assert_eq!(collision(missed(MissedPolicy::CatchUp, 60), Overlap::CancelOther), Collision::Cancel);
+    }
+}
