@@ -102,6 +102,9 @@ pub(crate) enum Command {
     /// Do what waits for a person: list, claim, complete, fail, reassign
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    /// Look at schedules, pause them, ask for ticks
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// Show what became of an event: admission, matches and why, runs, tasks, emitted events
     Trace(Trace),
     /// Say why an event does what it does: which activities match and by which condition, and what they decide
@@ -285,6 +288,46 @@ pub(crate) enum Runs {
     Cancel(runs::Cancel),
     /// Let a run that failed or was cancelled go on from what is done
     Retry(runs::Retry),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Schedules {
+    /// List schedules: next tick, last tick and what became of it, and what is not in Temporal as it should be
+    List,
+    /// Show one schedule: its policies, its next ticks, and what became of the last ones
+    Show {
+        /// The activity, or with several schedules `NAME/INDEX`
+        name: String,
+    },
+    /// Pause a schedule; it stays so until it is resumed, whatever is applied
+    Pause {
+        /// The activity, or with several schedules `NAME/INDEX`
+        name: String,
+        /// Why, for those who wonder later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a paused schedule tick again
+    Resume {
+        /// The activity, or with several schedules `NAME/INDEX`
+        name: String,
+    },
+    /// Start one run now, paused or not
+    Trigger {
+        /// The activity, or with several schedules `NAME/INDEX`
+        name: String,
+    },
+    /// Run the ticks of a time that is past, those that have run already not again
+    Backfill {
+        /// The activity, or with several schedules `NAME/INDEX`
+        name: String,
+        /// The first time, RFC 3339
+        #[arg(long, value_name = "TIME")]
+        from: String,
+        /// The last time, RFC 3339 [default: now]
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use spine_core::activity::{Activity, Trigger as Definition};
+use spine_core::activity::Activity;
 use spine_core::canonical;
-use spine_core::event::{Data, Event};
+use spine_core::event::Event;
 use spine_core::expression::Scope;
 use spine_core::names;
 use spine_core::planning::{self, Instance, NextUndo, Outcome, Progress};
@@ -24,6 +24,7 @@ use crate::people::{self, Over};
 use crate::progress::{self, Position};
 use crate::protocol::{AdvanceInput, Next};
 use crate::starting;
+use crate::tick;
 use crate::writer::{Writer, is_waiting};
 
 /// Answers what run `id`, executed as `execution`, does next.
@@ -90,10 +91,7 @@ async fn open(
             event: event.as_ref().clone(),
             replay: 0,
         },
-        RunTrigger::Schedule { trigger } => match tick(engine, id, execution, &input.activity, *trigger).await? {
-            Ok(new) => new,
-            Err(ended) => return Ok(Err(ended)),
-        },
+        RunTrigger::Schedule { trigger } => return tick::open(engine, id, execution, &input.activity, *trigger).await,
         RunTrigger::Call { event } => match call::open(engine, id, execution, &input.activity, event).await? {
             Ok(new) => new,
             Err(ended) => return Ok(Err(ended)),
@@ -104,47 +102,6 @@ async fn open(
         return Ok(Err(Next::Duplicate { of }));
     }
     engine.store.load_run(id).await?.map(Ok).ok_or_else(|| StoreError::UnknownRun(id.to_owned()))
-}
-
-/// The run that a tick stands for: of the revision that is current now, if the activity is still enabled.
-async fn tick(
-    engine: &Engine,
-    id: &str,
-    execution: &str,
-    activity: &str,
-    trigger: usize,
-) -> Result<Result<NewRun, Next>, StoreError> {
-    let skipped = |reason: String| {
-        tracing::info!(run = id, reason, "tick skipped");
-        Ok(Err(Next::Skipped { reason }))
-    };
-    let Some(current) = engine.store.current_revision(activity).await? else {
-        return skipped(format!("activity {activity} no longer exists"));
-    };
-    if !current.enabled {
-        return skipped(format!("activity {activity} is disabled"));
-    }
-    let definition = match engine.definitions.get(&engine.store, activity, current.revision).await? {
-        Ok(definition) => definition,
-        Err(failure) => return Ok(Err(Next::Failed { failure })),
-    };
-    let Some(Definition::Schedule(schedule)) = definition.triggers.get(trigger) else {
-        return skipped(format!("revision {} of activity {activity} has no such schedule", current.revision));
-    };
-    let scheduled = names::scheduled_time_of(id).unwrap_or(id);
-    let mut event = Event::new(names::TICK_TYPE, format!("/spine/schedules/{activity}/{trigger}"), scheduled);
-    event.time = names::scheduled_time_of(id).map(str::to_owned);
-    event.datacontenttype = Some("application/json".into());
-    event.data = Data::Json(schedule.input.clone());
-    Ok(Ok(NewRun {
-        id: id.to_owned(),
-        temporal_run_id: execution.to_owned(),
-        activity: activity.to_owned(),
-        revision: current.revision,
-        trigger: Trigger::Schedule,
-        event,
-        replay: 0,
-    }))
 }
 
 async fn proceed(

@@ -25,6 +25,7 @@ mod replay;
 mod secrets;
 mod starting;
 mod task;
+mod tick;
 mod waker;
 mod watch;
 mod workflow;

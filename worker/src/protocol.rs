@@ -52,7 +52,7 @@ pub(crate) enum Next {
         /// Its id.
         of: String,
     },
-    /// Nothing is to be done: the activity was disabled or deleted before its schedule ticked.
+    /// Nothing is to be done: the tick is skipped, or another run stands for it.
     Skipped {
         /// Why.
         reason: String,

@@ -10,7 +10,7 @@ use crate::args::{Apply, Global};
 use crate::commands::files;
 use crate::commands::manage::confirm;
 use crate::failure::invalid;
-use crate::schedules::{self, ScheduleChange};
+use crate::schedules::{self, Look, ScheduleChange};
 use crate::{connect, output};
 
 /// What was applied, and which schedules changed with it.
@@ -75,7 +75,7 @@ pub(crate) async fn scheduled(
         return Ok(Outcome { applied, schedules: Vec::new() });
     }
     let synced = match connect::temporal(config).await {
-        Ok(client) => schedules::sync(&client, store).await,
+        Ok(client) => schedules::sync(&client, store, Look::Notes).await,
         Err(error) => Err(error),
     };
     let schedules = synced
@@ -122,7 +122,7 @@ pub(crate) fn people(outcome: &Outcome) -> String {
     let schedules = outcome
         .schedules
         .iter()
-        .map(|change| ["schedule".to_owned(), change.schedule.clone(), String::new(), change.change.to_owned()]);
+        .map(|change| ["schedule".to_owned(), change.schedule.clone(), String::new(), change.people()]);
     output::table(&["kind", "name", "revision", "change"], applied.chain(schedules))
 }
 

@@ -13,6 +13,7 @@ mod manage;
 pub(crate) mod provision;
 mod publish;
 mod runs;
+mod schedules;
 mod serve;
 mod show;
 mod tasks;
@@ -79,6 +80,7 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Tasks(options) => tasks::run(&global, &options).await,
+        Command::Schedules(options) => schedules::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,
         Command::Explain(options) => explain::run(&global, &options).await,
         Command::Check(_) | Command::Test(_) | Command::Config(_) | Command::Completions { .. } | Command::Version => {

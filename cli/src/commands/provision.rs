@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::schedules::{self, ScheduleChange};
+use crate::schedules::{self, Look, ScheduleChange};
 use crate::{connect, output};
 
 /// What was done.
@@ -26,7 +26,7 @@ pub(crate) async fn run(global: &Global) -> anyhow::Result<()> {
     output::print(global.output, &done, |done| {
         let database = std::iter::once(["database".to_owned(), done.database.to_owned()]);
         let streams = done.streams.iter().map(|change| [change.name.clone(), change.change.clone()]);
-        let schedules = done.schedules.iter().map(|change| [change.schedule.clone(), change.change.to_owned()]);
+        let schedules = done.schedules.iter().map(|change| [change.schedule.clone(), change.people()]);
         output::table(&["what", "change"], database.chain(streams).chain(schedules))
     })
 }
@@ -42,6 +42,6 @@ pub(crate) async fn provision(config: &spine_runtime::config::Config) -> anyhow:
         .map(|change| StreamChange { name: change.name, change: change.action.to_string() })
         .collect();
     let temporal = connect::temporal(config).await?;
-    let schedules = schedules::sync(&temporal, &store).await?;
+    let schedules = schedules::sync(&temporal, &store, Look::Everything).await?;
     Ok(Provisioned { database: "up to date", streams, schedules })
 }

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleTrigger, Times, show_duration};
+use crate::words;
+use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleTrigger, Times};
 
 /// The most ticks of one gap that are recorded one by one: those nearest to the one that arrived. Older ones share
 /// a record that counts them.
@@ -182,7 +183,11 @@ fn overlaps(arrival: &Arrival<'_>) -> Option<String> {
     if collision(schedule.missed, schedule.overlap) != Collision::KeepAll {
         return None;
     }
-    let runs = || spans.iter().filter_map(|span| if let Reason::Run { id, tick } = &span.what { Some((span, id, *tick)) } else { None });
+    let runs = || {
+        spans
+            .iter()
+            .filter_map(|span| if let Reason::Run { id, tick } = &span.what { Some((span, id, *tick)) } else { None })
+    };
     let (_, going_on, _) = runs().find(|(span, _, _)| span.from <= *at && span.to.is_none_or(|to| *at < to))?;
     if schedule.overlap == Overlap::Skip {
         return Some(format!("overlap: {going_on} was going on"));
@@ -196,7 +201,7 @@ fn too_late(arrival: &Arrival<'_>) -> Option<String> {
     let Arrival { schedule, at, now, .. } = arrival;
     let late = Duration::from_secs(u64::try_from(now - at).unwrap_or(0));
     let allowed = schedule.missed.within + schedule.jitter;
-    let missed = || format!("missed: {} late, and {} is allowed", show_duration(late), show_duration(allowed));
+    let missed = || format!("missed: {} late, and {} is allowed", words::span(late), words::span(allowed));
     (late > allowed).then(missed)
 }
 
@@ -220,7 +225,8 @@ fn compress(arrival: &Arrival<'_>, times: &Times, missing: Vec<Lost>) -> Settled
 
 /// One record for each of the last of them, and for the older ones a record for each reason.
 fn grouped(lost: Vec<Lost>) -> Vec<Other> {
-    let dropped = || "missed: Temporal did not start it; it was away for longer than `missed` allows, or too many waited";
+    let dropped =
+        || "missed: Temporal did not start it; it was away for longer than `missed` allows, or too many waited";
     let lost: Vec<(i64, String)> =
         lost.into_iter().map(|(at, reason)| (at, reason.unwrap_or_else(|| dropped().into()))).collect();
     let (old, recent) = lost.split_at(lost.len().saturating_sub(MAX_RECORDS));
@@ -228,9 +234,9 @@ fn grouped(lost: Vec<Lost>) -> Vec<Other> {
         let window = Window { from: chunk[0].0, to: chunk[chunk.len() - 1].0, count: chunk.len() };
         Other { ticks: window, skipped: Some(chunk[0].1.clone()) }
     });
-    let recent = recent.iter().map(|(at, reason)| {
-        Other { ticks: Window { from: *at, to: *at, count: 1 }, skipped: Some(reason.clone()) }
-    });
+    let recent = recent
+        .iter()
+        .map(|(at, reason)| Other { ticks: Window { from: *at, to: *at, count: 1 }, skipped: Some(reason.clone()) });
     old.chain(recent).collect()
 }
 
@@ -273,7 +279,10 @@ mod tests {
         };
         let other = |other: &Other| {
             let Window { from, to, count } = other.ticks;
-            format!("{from}-{to} x{count}: {}", other.skipped.as_deref().map_or("compressed", |text| &text[..14.min(text.len())]))
+            format!(
+                "{from}-{to} x{count}: {}",
+                other.skipped.as_deref().map_or("compressed", |text| &text[..14.min(text.len())])
+            )
         };
         std::iter::once(verdict).chain(settled.others.iter().map(other)).collect()
     }
@@ -300,14 +309,17 @@ mod tests {
             Span { from: 85, to: Some(91), what: Reason::Paused { why: "by me".into() } },
             Span { from: 100, to: Some(101), what: Reason::Disabled },
         ];
-        assert_eq!(told(&settled(&skip, Some(60), 120, 120, &spans)), [
-            "run",
-            "70-70 x1: overlap: run/6",
-            "80-80 x1: overlap: run/6",
-            "90-90 x1: the schedule w",
-            "100-100 x1: the activity w",
-            "110-110 x1: missed: Tempor",
-        ]);
+        assert_eq!(
+            told(&settled(&skip, Some(60), 120, 120, &spans)),
+            [
+                "run",
+                "70-70 x1: overlap: run/6",
+                "80-80 x1: overlap: run/6",
+                "90-90 x1: the schedule w",
+                "100-100 x1: the activity w",
+                "110-110 x1: missed: Tempor",
+            ]
+        );
     }
 
     #[test]
@@ -324,27 +336,29 @@ mod tests {
         let compress = schedule(MissedPolicy::Compress, 100, Overlap::Skip);
         assert_eq!(told(&settled(&compress, Some(90), 100, 101, &[])), ["run 100-100 x1"]);
         // Late: what is due by now comes with it.
-        assert_eq!(told(&settled(&compress, Some(90), 100, 125, &[])), [
-            "run 100-120 x3",
-            "110-110 x1: compressed",
-            "120-120 x1: compressed",
-        ]);
+        assert_eq!(
+            told(&settled(&compress, Some(90), 100, 125, &[])),
+            ["run 100-120 x3", "110-110 x1: compressed", "120-120 x1: compressed",]
+        );
         // In time, after a gap: what Temporal dropped comes with it, unless it is too old or was not to run.
         let paused = [Span { from: 980, to: Some(981), what: Reason::Paused { why: String::new() } }];
-        assert_eq!(told(&settled(&compress, Some(880), 1000, 1001, &paused)), [
-            "run 910-1000 x9",
-            "890-890 x1: missed: Tempor",
-            "900-900 x1: missed: Tempor",
-            "980-980 x1: the schedule w",
-            "910-910 x1: compressed",
-            "920-920 x1: compressed",
-            "930-930 x1: compressed",
-            "940-940 x1: compressed",
-            "950-950 x1: compressed",
-            "960-960 x1: compressed",
-            "970-970 x1: compressed",
-            "990-990 x1: compressed",
-        ]);
+        assert_eq!(
+            told(&settled(&compress, Some(880), 1000, 1001, &paused)),
+            [
+                "run 910-1000 x9",
+                "890-890 x1: missed: Tempor",
+                "900-900 x1: missed: Tempor",
+                "980-980 x1: the schedule w",
+                "910-910 x1: compressed",
+                "920-920 x1: compressed",
+                "930-930 x1: compressed",
+                "940-940 x1: compressed",
+                "950-950 x1: compressed",
+                "960-960 x1: compressed",
+                "970-970 x1: compressed",
+                "990-990 x1: compressed",
+            ]
+        );
         assert_eq!(told(&settled(&compress, None, 100, 201, &[])), ["skip missed: 1m41s late, and 1m40s is allowed"]);
     }
 
@@ -353,13 +367,17 @@ mod tests {
         let skip = schedule(MissedPolicy::CatchUp, 3600, Overlap::Skip);
         // The workers were away at 70: its run began later, so it is no overlap for 80.
         assert_eq!(told(&settled(&skip, Some(70), 80, 500, &[run(400, Some(480), 70)])), ["run"]);
-        assert_eq!(told(&settled(&skip, Some(70), 80, 500, &[run(70, Some(480), 70)])), ["skip overlap: run/70 was going on"]);
+        assert_eq!(
+            told(&settled(&skip, Some(70), 80, 500, &[run(70, Some(480), 70)])),
+            ["skip overlap: run/70 was going on"]
+        );
         let one = schedule(MissedPolicy::CatchUp, 3600, Overlap::BufferOne);
         let long = run(70, Some(95), 70);
         assert_eq!(told(&settled(&one, Some(70), 80, 96, std::slice::from_ref(&long))), ["run"]);
-        assert_eq!(told(&settled(&one, Some(80), 90, 97, &[long, run(96, Some(97), 80)])), [
-            "skip overlap: run/70 was going on, and run/80 was waiting"
-        ]);
+        assert_eq!(
+            told(&settled(&one, Some(80), 90, 97, &[long, run(96, Some(97), 80)])),
+            ["skip overlap: run/70 was going on, and run/80 was waiting"]
+        );
     }
 
     #[test]

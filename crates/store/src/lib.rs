@@ -9,6 +9,7 @@ mod asking;
 mod bell;
 mod error;
 mod outbox;
+mod pauses;
 mod people;
 mod query;
 mod registry;
@@ -19,6 +20,7 @@ mod runs;
 mod step;
 mod summaries;
 mod tasks;
+mod ticks;
 mod views;
 mod wake;
 
@@ -33,6 +35,7 @@ pub use asking::{Asked, Escalated, Escalation};
 pub use bell::Woken;
 pub use error::StoreError;
 pub use outbox::{OutboxEvent, OutboxListener, OutboxRow, OutboxStats};
+pub use pauses::PauseRow;
 pub use people::{Answer, HumanFilter, HumanKey, HumanStatus, HumanTask, PeopleError};
 pub use query::{MAX_BYTES, MAX_ROWS, QueryDatabase, QueryError};
 pub use registry::{
@@ -45,6 +48,7 @@ pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};
 pub use step::{AuditEntry, FinishedTask, NewTask, StepRecord};
 pub use summaries::{RunFilter, RunSummary};
 pub use tasks::{Finished, TaskRow};
+pub use ticks::{KnownTicks, NewTick, SettledTick, Tick, TickOutcome, TickRow, rfc3339};
 pub use views::{AttemptRow, AuditRow, PublishState, RunEvent};
 pub use wake::{Wake, WakeListener};
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, PgConnection, Row};
 use time::OffsetDateTime;
 
 use spine_core::event::Event;
@@ -162,51 +162,8 @@ impl Store {
     /// Opens a run, unless the same event has opened one of this activity before. An unknown outcome is
     /// resolved by calling again: the same execution then gets [`Opened::Resumed`].
     pub async fn open_run(&self, new: &NewRun) -> Result<Opened, StoreError> {
-        let inserted = sqlx::query(
-            "insert into run (id, temporal_run_id, activity, revision, trigger, event_source, event_id,
-                event_key, event_type, replay, event, hops, key)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12, $13) on conflict do nothing",
-        )
-        .bind(&new.id)
-        .bind(&new.temporal_run_id)
-        .bind(&new.activity)
-        .bind(row::integer(new.revision)?)
-        .bind(new.trigger.as_str())
-        .bind(&new.event.source)
-        .bind(&new.event.id)
-        .bind(new.event.key().as_str())
-        .bind(&new.event.event_type)
-        .bind(row::integer(new.replay)?)
-        .bind(row::text(&new.event)?)
-        // An unreadable extension counts as endless hops; the column is for people and queries only.
-        .bind(i64::try_from(new.event.hops()).unwrap_or(i64::MAX))
-        .bind(&new.event.subject)
-        .execute(&self.pool)
-        .await?;
-        if inserted.rows_affected() == 1 {
-            return Ok(Opened::New);
-        }
-        self.opened_before(new).await
-    }
-
-    async fn opened_before(&self, new: &NewRun) -> Result<Opened, StoreError> {
-        // A statement of its own: the snapshot of the insert may be older than the row it met.
-        let row: RunRow = sqlx::query_as(
-            "select * from run
-            where id = $1 or (activity = $2 and event_source = $3 and event_id = $4 and replay = $5)
-            order by (id = $1) desc limit 1",
-        )
-        .bind(&new.id)
-        .bind(&new.activity)
-        .bind(&new.event.source)
-        .bind(&new.event.id)
-        .bind(row::integer(new.replay)?)
-        .fetch_one(&self.pool)
-        .await?;
-        if row.id == new.id && row.temporal_run_id.as_ref() == Some(&new.temporal_run_id) {
-            return Ok(Opened::Resumed(Box::new(row)));
-        }
-        Ok(Opened::Duplicate { of: row.id })
+        let mut connection = self.pool.acquire().await?;
+        open_run(&mut connection, new).await
     }
 
     /// The run with this id.
@@ -240,4 +197,53 @@ impl Store {
         let (context, hash) = stored.ok_or_else(|| StoreError::UnknownRun(run.to_owned()))?;
         Ok(StoredContext { context: context.0, hash })
     }
+}
+
+/// Opens a run, as part of a transaction.
+pub(crate) async fn open_run(connection: &mut PgConnection, new: &NewRun) -> Result<Opened, StoreError> {
+    let inserted = sqlx::query(
+        "insert into run (id, temporal_run_id, activity, revision, trigger, event_source, event_id,
+            event_key, event_type, replay, event, hops, key)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12, $13) on conflict do nothing",
+    )
+    .bind(&new.id)
+    .bind(&new.temporal_run_id)
+    .bind(&new.activity)
+    .bind(row::integer(new.revision)?)
+    .bind(new.trigger.as_str())
+    .bind(&new.event.source)
+    .bind(&new.event.id)
+    .bind(new.event.key().as_str())
+    .bind(&new.event.event_type)
+    .bind(row::integer(new.replay)?)
+    .bind(row::text(&new.event)?)
+    // An unreadable extension counts as endless hops; the column is for people and queries only.
+    .bind(i64::try_from(new.event.hops()).unwrap_or(i64::MAX))
+    .bind(&new.event.subject)
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Opened::New);
+    }
+    opened_before(connection, new).await
+}
+
+async fn opened_before(connection: &mut PgConnection, new: &NewRun) -> Result<Opened, StoreError> {
+    // A statement of its own: the snapshot of the insert may be older than the row it met.
+    let row: RunRow = sqlx::query_as(
+        "select * from run
+        where id = $1 or (activity = $2 and event_source = $3 and event_id = $4 and replay = $5)
+        order by (id = $1) desc limit 1",
+    )
+    .bind(&new.id)
+    .bind(&new.activity)
+    .bind(&new.event.source)
+    .bind(&new.event.id)
+    .bind(row::integer(new.replay)?)
+    .fetch_one(connection)
+    .await?;
+    if row.id == new.id && row.temporal_run_id.as_ref() == Some(&new.temporal_run_id) {
+        return Ok(Opened::Resumed(Box::new(row)));
+    }
+    Ok(Opened::Duplicate { of: row.id })
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::canonical;
+
 pub use times::{Rhythm, Times};
 
 /// When a schedule ticks.
@@ -23,6 +25,13 @@ pub struct ScheduleTrigger {
     pub overlap: Overlap,
     /// `input`: becomes `event.data` of the trigger event.
     pub input: Value,
+}
+
+impl ScheduleTrigger {
+    /// A hash of what its times follow from.
+    pub fn rule(&self) -> String {
+        canonical::hash(&Value::from(format!("{:?} {}", self.spec, self.timezone)))
+    }
 }
 
 /// The rule of a schedule.

@@ -35,6 +35,11 @@ impl<L: Labels> Counters<L> {
         self.vec.with_label_values(&labels.values()).inc();
     }
 
+    /// Counts so many more.
+    pub fn add(&self, labels: L, count: u64) {
+        self.vec.with_label_values(&labels.values()).inc_by(count);
+    }
+
     /// How many were counted.
     pub fn get(&self, labels: L) -> u64 {
         self.vec.with_label_values(&labels.values()).get()
@@ -169,6 +174,18 @@ label! {
         Cancelled = "cancelled",
         /// The same run was recorded before.
         Duplicate = "duplicate",
+    }
+}
+
+label! {
+    /// What became of a schedule's tick.
+    Tick, "outcome" {
+        /// It has a run of its own.
+        Ran = "ran",
+        /// It has none.
+        Skipped = "skipped",
+        /// The run of another tick stands for it.
+        Compressed = "compressed",
     }
 }
 

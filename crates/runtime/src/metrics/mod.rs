@@ -11,7 +11,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use labels::{
-    Counters, Decision, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome,
+    Counters, Decision, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome, Tick,
 };
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
@@ -87,6 +87,8 @@ pub struct WorkerMetrics {
     pub tasks: Counters<(TaskKind, TaskOutcome)>,
     /// Undos that failed for good: what a task did stays done.
     pub undo_failures: IntCounter,
+    /// Ticks of schedules, those that never arrived among them.
+    pub ticks: Counters<Tick>,
 }
 
 /// What the relay counts and measures.
@@ -123,6 +125,7 @@ impl Metrics {
                     &registry,
                     IntCounter::new(names::WORKER_UNDO_FAILURES, "Undos that failed for good.")?,
                 )?,
+                ticks: Counters::register(&registry, names::WORKER_TICKS, "Ticks of schedules by outcome.")?,
             },
             relay: RelayMetrics::register(&registry)?,
             components: add(

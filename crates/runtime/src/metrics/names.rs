@@ -28,6 +28,8 @@ pub const WORKER_RUNS: &str = "spine_worker_runs_total";
 pub const WORKER_TASKS: &str = "spine_worker_tasks_total";
 /// Undos that failed for good.
 pub const WORKER_UNDO_FAILURES: &str = "spine_worker_undo_failures_total";
+/// Counter: ticks of schedules recorded by `outcome`.
+pub const WORKER_TICKS: &str = "spine_worker_ticks_total";
 /// Counter: outbox rows published by `outcome`.
 pub const RELAY_PUBLISHED: &str = "spine_relay_published_total";
 /// Counter: outbox rows set aside because they cannot be published.

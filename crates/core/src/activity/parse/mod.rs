@@ -28,7 +28,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use self::grammar::show as show_duration;
 
 use self::decoder::{Cursor, Decoder, Fields};
 pub use self::schema::{SchemaCheck, SchemaFault};

@@ -33,7 +33,9 @@ pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>, input: Option<Cursor<'_>>
 /// A schedule that never ticks is a mistake, as is a time zone that is none.
 fn comes(d: &mut Decoder, at: &Cursor<'_>, fields: &Fields<'_>, trigger: &ScheduleTrigger) {
     match (Times::of(trigger), fields.get("timezone")) {
-        (Ok(times), _) if !times.ever() => d.problem(at, "it never comes: no day of the years 2000 to 2100 has such a time"),
+        (Ok(times), _) if !times.ever() => {
+            d.problem(at, "it never comes: no day of the years 2000 to 2100 has such a time")
+        }
         (Err(message), Some(zone)) => d.problem(&zone, message),
         _ => {}
     }
