@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 use serde::Serialize;
-use spine_core::activity::{Document, Trigger};
+use spine_core::activity::{Document, Times, Trigger};
 use spine_runtime::config::Config;
-use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store};
+use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store, rfc3339};
 
 use crate::args::{Apply, Global};
 use crate::commands::files;
@@ -22,6 +22,7 @@ pub(crate) struct Outcome {
 
 pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> {
     let documents = files::to_apply(&options.files)?;
+    come(&documents)?;
     if options.prune && documents.is_empty() {
         return Err(invalid("the files hold no activity and no event type, so --prune would delete everything"));
     }
@@ -36,6 +37,25 @@ pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> 
         eprintln!("dry run: nothing was changed");
     }
     output::print(global.output, &outcome, people)
+}
+
+/// Refuses schedules that never tick any more: who writes one expects that it does.
+fn come(documents: &[Document]) -> anyhow::Result<()> {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    for document in documents {
+        let Document::Activity(definition) = document else { continue };
+        for (index, trigger) in definition.value.triggers.iter().enumerate() {
+            let Trigger::Schedule(trigger) = trigger else { continue };
+            let times = Times::of(trigger).map_err(invalid)?;
+            if times.next_after(now).is_none() {
+                let last = times.last_before(now).and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
+                let last = last.map(|at| format!("; the last time was {}", rfc3339(at))).unwrap_or_default();
+                let name = &definition.value.name;
+                return Err(invalid(format!("{name}: spec.on[{index}].schedule: it never comes again{last}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is to be deleted, once somebody has agreed to it.

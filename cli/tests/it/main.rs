@@ -15,6 +15,7 @@ mod histories;
 mod people;
 mod registry;
 mod runs;
+mod schedules;
 mod tasks;
 mod tasks_http;
 mod tasks_nats;

@@ -12,19 +12,14 @@ pub(super) fn decode(d: &mut Decoder, at: &Cursor<'_>) -> Option<Calendar> {
         d.problem(at, "a calendar needs at least one part, as in {hour: 9}");
     }
     let mut field = |name, field: &cron::Field| part(d, &fields, name, field);
-    let calendar = Calendar {
+    Some(Calendar {
         minute: field("minute", &cron::MINUTE).unwrap_or_else(|| vec![0]),
         hour: field("hour", &cron::HOUR).unwrap_or_else(|| vec![0]),
         day_of_month: field("dayOfMonth", &cron::DAY_OF_MONTH),
         month: field("month", &cron::MONTH),
         day_of_week: field("dayOfWeek", &cron::DAY_OF_WEEK).map(|days| days.into_iter().map(|day| day % 7).collect()),
         year: field("year", &cron::YEAR),
-    };
-    let exists = |days: &Vec<u32>| calendar.month.as_ref().is_none_or(|months| cron::ever_comes(days, months));
-    if !calendar.day_of_month.as_ref().is_none_or(exists) {
-        d.problem(at, "it never comes: none of these months has such a day");
-    }
-    Some(calendar)
+    })
 }
 
 /// A part's numbers; `None` if it is not there, or wrong.

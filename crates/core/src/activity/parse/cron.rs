@@ -62,7 +62,7 @@ pub(in crate::activity) fn calendar(text: &str) -> Result<Calendar, String> {
 }
 
 /// Whether one of these months has one of these days.
-pub(super) fn ever_comes(days: &[u32], months: &[u32]) -> bool {
+fn ever_comes(days: &[u32], months: &[u32]) -> bool {
     months.iter().any(|month| days.iter().any(|day| *day <= DAYS_OF_MONTH[*month as usize - 1]))
 }
 

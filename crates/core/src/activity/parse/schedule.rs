@@ -61,7 +61,11 @@ fn overlap(word: &str) -> Overlap {
 
 fn spec(d: &mut Decoder, fields: &Fields<'_>) -> Option<ScheduleSpec> {
     let cron = fields.get("cron").and_then(|at| d.parsed(&at, cron::check)).map(ScheduleSpec::Cron);
-    let every = d.duration(fields, "every").map(ScheduleSpec::Every);
+    let every = d.duration(fields, "every");
+    if let (Some(at), true) = (fields.get("every"), every.is_some_and(|every| every.subsec_nanos() > 0)) {
+        d.problem(&at, "must be whole seconds: nothing ticks in between");
+    }
+    let every = every.map(ScheduleSpec::Every);
     let calendar = fields.get("calendar").and_then(|at| calendar::decode(d, &at)).map(ScheduleSpec::Calendar);
     cron.or(every).or(calendar)
 }

@@ -1,0 +1,627 @@
+//! Schedules: what stands in Temporal, what operators do, and what becomes of ticks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use spine_core::activity::{self, Document, Times, Trigger};
+use spine_core::run::RunStatus;
+use spine_store::{RunFilter, Store, TickOutcome, TickRow, rfc3339};
+use spine_testkit::{temporal, wait};
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::schedules::ScheduleSpec;
+use temporalio_client::{Client, NamespacedClient as _};
+use temporalio_common::protos::temporal::api::schedule::v1::{SchedulePatch, TriggerImmediatelyRequest};
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    ListScheduleMatchingTimesRequest, PatchScheduleRequest,
+};
+use tonic::IntoRequest as _;
+
+use crate::world::{PATIENCE, World};
+
+const NEW_YEAR: &str = "cron: 0 4 1 1 *";
+const SECOND: &str = "every: 1s";
+
+/// An activity `name` with these schedules and one task that emits.
+fn definition(name: &str, schedules: &[&str]) -> String {
+    let on: String = schedules.iter().map(|schedule| format!("    - schedule: {{{schedule}}}\n")).collect();
+    format!(
+        "apiVersion: spine/v1\nkind: Activity\nmetadata: {{name: {name}}}\nspec:\n  on:\n{on}  \
+         tasks: [{{id: t, uses: emit, with: {{type: com.test.ticked, data: \"${{ event.data }}\"}}}}]\n"
+    )
+}
+
+/// The same with a task that nobody performs: each run goes on for three seconds, and fails.
+fn slow(name: &str, schedule: &str) -> String {
+    let task = "{id: t, uses: worker, with: {taskQueue: nobody, activity: Nothing, input: null}, deadline: 3s}";
+    let fast = definition(name, &[schedule]);
+    let (head, _) = fast.split_once("  tasks:").unwrap();
+    format!("{head}  tasks: [{task}]\n")
+}
+
+fn apply(world: &World, text: &str) -> Value {
+    let file = world.folder.path().join("schedules.yaml");
+    std::fs::write(&file, text).unwrap();
+    world.json(&["apply", "--file", file.to_str().unwrap()])
+}
+
+fn failure(world: &World, args: &[&str]) -> (Option<i32>, String) {
+    let output = world.spine(args).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+async fn store(world: &World) -> Store {
+    Store::connect(world.stack.database_url()).await.unwrap()
+}
+
+async fn client(world: &World) -> Client {
+    temporal::client(world.stack.temporal_address()).await.unwrap()
+}
+
+/// All records of a schedule, the oldest first.
+async fn ticks(store: &Store, activity: &str) -> Vec<TickRow> {
+    let mut ticks = store.ticks_of(activity, 0, 10_000).await.unwrap();
+    ticks.reverse();
+    ticks
+}
+
+/// Waits until the records of a schedule are as `enough` wants them.
+async fn until_ticks(store: &Store, activity: &str, what: &str, enough: impl Fn(&[TickRow]) -> bool) -> Vec<TickRow> {
+    wait::until(what, PATIENCE, async || Some(ticks(store, activity).await).filter(|ticks| enough(ticks))).await
+}
+
+fn having(ticks: &[TickRow], outcome: TickOutcome) -> Vec<&TickRow> {
+    ticks.iter().filter(|tick| tick.outcome == outcome).collect()
+}
+
+/// From the first to the last record of a schedule of every second, each second has one.
+fn assert_without_gap(ticks: &[TickRow]) {
+    let seconds: Vec<i64> = ticks.iter().map(|tick| tick.scheduled_for.unix_timestamp()).collect();
+    assert!(seconds.windows(2).all(|pair| pair[1] == pair[0] + 1), "{ticks:#?}");
+}
+
+/// The records of ticks from one moment to another.
+fn of(ticks: &[TickRow], from: SystemTime, to: SystemTime) -> Vec<&TickRow> {
+    let inside = |tick: &&TickRow| (from..to).contains(&SystemTime::from(tick.scheduled_for));
+    ticks.iter().filter(inside).collect()
+}
+
+async fn run_event(store: &Store, run: &str) -> Value {
+    store.load_run(run).await.unwrap().unwrap().event.to_json()
+}
+
+fn changes(done: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = done["schedules"].as_array().unwrap();
+    all.iter().map(|one| (text(&one["schedule"]), text(&one["change"]))).collect()
+}
+
+fn listed(world: &World, schedule: &str) -> Value {
+    let all = world.json(&["schedules", "list"]);
+    let found = all.as_array().unwrap().iter().find(|one| one["schedule"] == schedule);
+    found.unwrap_or_else(|| panic!("{schedule} is not in {all:#}")).clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_follow_the_registry_and_drift_is_mended() {
+    let world = World::boot().await;
+    let temporal = client(&world).await;
+    let handle = temporal.get_schedule_handle("spine/yearly/0");
+    let one = |change: &str| BTreeMap::from([("spine/yearly/0".to_owned(), change.to_owned())]);
+    assert_eq!(changes(&apply(&world, &definition("yearly", &[NEW_YEAR]))), one("created"));
+    assert_eq!(changes(&apply(&world, &definition("yearly", &[NEW_YEAR]))), BTreeMap::new());
+    assert_eq!(changes(&apply(&world, &definition("yearly", &["cron: 0 5 1 1 *, overlap: allow"]))), one("updated"));
+    assert_eq!(changes(&apply(&world, &definition("yearly", &[NEW_YEAR, SECOND])))["spine/yearly/1"], "created");
+    assert_eq!(changes(&apply(&world, &definition("yearly", &[NEW_YEAR])))["spine/yearly/1"], "deleted");
+    assert_eq!(changes(&world.json(&["disable", "yearly"])), one("updated"));
+    assert!(handle.describe(Default::default()).await.unwrap().paused());
+    assert_eq!(listed(&world, "yearly/0")["enabled"], false);
+    world.ok(&["enable", "yearly"]);
+    assert!(!handle.describe(Default::default()).await.unwrap().paused());
+    assert_eq!(changes(&world.json(&["provision"])), BTreeMap::new());
+
+    // Edited in Temporal, with the note as it was.
+    let every_hour = ScheduleSpec::builder().intervals(vec![Duration::from_secs(3600).into()]).build();
+    let edit = move |schedule: &mut temporalio_client::schedules::ScheduleUpdate| {
+        schedule.set_spec(every_hour).set_catchup_window(Duration::from_secs(99));
+    };
+    handle.update(edit, Default::default()).await.unwrap();
+    assert_eq!(listed(&world, "yearly/0")["drift"], json!(["times", "catch-up window"]));
+    let shown = world.ok(&["schedules", "show", "yearly"]);
+    assert!(shown.contains("`spine provision` mends it"), "{shown}");
+    let mended = world.json(&["provision"]);
+    assert_eq!(
+        mended["schedules"],
+        json!([{"schedule": "spine/yearly/0", "change": "mended", "drift": ["times", "catch-up window"]}])
+    );
+    assert_eq!(listed(&world, "yearly/0")["drift"], json!([]));
+
+    // Deleted in Temporal; one of the name of ours that nobody wants.
+    handle.delete(Default::default()).await.unwrap();
+    assert_eq!(listed(&world, "yearly/0")["drift"], json!(["missing"]));
+    assert_eq!(changes(&world.json(&["provision"])), one("created"));
+    assert_eq!(changes(&world.json(&["delete", "activity", "yearly", "--yes"])), one("deleted"));
+    assert_eq!(world.json(&["schedules", "list"]), json!([]));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_stays_until_an_operator_ends_it() {
+    let world = World::boot().await;
+    let temporal = client(&world).await;
+    let handle = temporal.get_schedule_handle("spine/yearly/0");
+    let is_paused = async || handle.describe(Default::default()).await.unwrap().paused();
+    apply(&world, &definition("yearly", &[NEW_YEAR]));
+    let paused = world.json(&["schedules", "pause", "yearly", "--reason", "maintenance"]);
+    assert_eq!(paused, json!({"schedule": "yearly/0", "change": "paused"}));
+    assert_eq!(world.json(&["schedules", "pause", "yearly/0"])["change"], "paused already");
+    assert!(is_paused().await);
+    // Neither a change of the schedule nor being disabled and enabled ends it.
+    apply(&world, &definition("yearly", &["cron: 0 6 1 1 *"]));
+    world.ok(&["disable", "yearly"]);
+    world.ok(&["enable", "yearly"]);
+    world.ok(&["provision"]);
+    assert!(is_paused().await);
+    let state = listed(&world, "yearly/0");
+    assert_eq!(
+        (&state["paused"]["reason"], &state["next"], &state["drift"]),
+        (&json!("maintenance"), &json!(null), &json!([]))
+    );
+    assert!(world.ok(&["schedules", "list"]).contains("maintenance"));
+
+    // Disabled wins over resumed.
+    world.ok(&["disable", "yearly"]);
+    let resumed = world.json(&["schedules", "resume", "yearly"]);
+    assert_eq!(
+        resumed,
+        json!({"schedule": "yearly/0", "change": "resumed", "note": "it does not tick: its activity is disabled"})
+    );
+    assert!(is_paused().await);
+    world.ok(&["enable", "yearly"]);
+    assert!(!is_paused().await);
+    assert_eq!(world.json(&["schedules", "resume", "yearly"])["change"], "not paused");
+
+    // One made in Temporal counts as one, and one that was ended there is mended.
+    handle.pause(Some("by hand"), Default::default()).await.unwrap();
+    assert_eq!(listed(&world, "yearly/0")["drift"], json!(["pause"]));
+    assert_eq!(changes(&world.json(&["provision"]))["spine/yearly/0"], "left paused");
+    apply(&world, &definition("yearly", &["cron: 0 7 1 1 *"]));
+    assert!(is_paused().await);
+    assert_eq!(listed(&world, "yearly/0")["paused"]["reason"], "by hand");
+    handle.unpause(Some("by hand"), Default::default()).await.unwrap();
+    assert_eq!(world.json(&["provision"])["schedules"][0]["drift"], json!(["pause"]));
+    assert!(is_paused().await);
+    world.ok(&["schedules", "resume", "yearly"]);
+    assert!(!is_paused().await);
+    // One that nobody has noticed yet is ended as well.
+    handle.pause(Some("by hand"), Default::default()).await.unwrap();
+    assert_eq!(world.json(&["schedules", "resume", "yearly"])["change"], "resumed");
+    assert!(!is_paused().await);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_runs_once() {
+    let mut world = World::boot().await;
+    world.start("worker", &[]).await;
+    apply(&world, &definition("hourly", &["cron: 0 * * * *"]));
+    let store = store(&world).await;
+    let asked = world.json(&[
+        "schedules",
+        "backfill",
+        "hourly",
+        "--from",
+        "2026-01-01T06:00:00Z",
+        "--to",
+        "2026-01-01T08:30:00Z",
+    ]);
+    let runs = ["06", "07", "08"].map(|hour| format!("run/hourly/at0-2026-01-01T{hour}:00:00Z"));
+    assert_eq!(asked, json!({"schedule": "hourly/0", "ticks": 3, "new": 3, "runs": runs}));
+    let completed = async |count: usize| {
+        let filter = RunFilter { status: Some(RunStatus::Completed), limit: 100, ..RunFilter::default() };
+        wait::until("runs complete", PATIENCE, async || {
+            (store.list_runs(&filter).await.unwrap().len() >= count).then_some(())
+        })
+        .await;
+    };
+    completed(3).await;
+    assert_eq!(run_event(&store, &runs[1]).await["time"], "2026-01-01T07:00:00Z");
+    // The same again and one more: only that is new.
+    let again = world.json(&[
+        "schedules",
+        "backfill",
+        "hourly",
+        "--from",
+        "2026-01-01T06:00:00Z",
+        "--to",
+        "2026-01-01T09:00:00Z",
+    ]);
+    assert_eq!((&again["ticks"], &again["new"]), (&json!(4), &json!(1)));
+    completed(4).await;
+    let none = world.json(&[
+        "schedules",
+        "backfill",
+        "hourly/0",
+        "--from",
+        "2026-01-01T06:00:00Z",
+        "--to",
+        "2026-01-01T09:00:00Z",
+    ]);
+    assert_eq!(none["new"], 0);
+
+    // Paused schedules do what is asked for, too.
+    world.ok(&["schedules", "pause", "hourly"]);
+    let triggered = world.json(&["schedules", "trigger", "hourly"]);
+    completed(5).await;
+    let run = triggered["runs"][0].as_str().unwrap();
+    assert_eq!(store.load_run(run).await.unwrap().unwrap().status, RunStatus::Completed);
+    let records = ticks(&store, "hourly").await;
+    let by: BTreeSet<bool> =
+        records.iter().map(|tick| tick.reason.as_deref().unwrap().starts_with("asked for by ")).collect();
+    assert_eq!((records.len(), by), (5, BTreeSet::from([true])));
+    assert!((world.metric("worker", "spine_worker_ticks_total{outcome=\"ran\"}").await - 5.0).abs() < 0.1);
+    let shown = world.ok(&["schedules", "show", "hourly"]);
+    assert!(shown.contains("run/hourly/at0-2026-01-01T09:00:00Z") && shown.contains("cron 0 * * * * UTC"), "{shown}");
+    assert!(world.ok(&["schedules", "list", "-o", "yaml"]).contains("outcome: ran"));
+
+    let long_ago = ["--from", "2000-01-01T00:00:00Z"];
+    for (args, code, message) in [
+        (["backfill", "hourly", long_ago[0], long_ago[1]].as_slice(), 2, "more than 1000 ticks"),
+        (&["backfill", "hourly", "--from", "yesterday"], 2, "is no time as in"),
+        (&["backfill", "hourly", long_ago[0], "2100-01-01T00:00:00Z"], 2, "not in the future"),
+        (&["show", "nothing"], 1, "there is no schedule \"nothing\""),
+    ] {
+        let (found, text) = failure(&world, &[&["schedules"], args].concat());
+        assert!(found == Some(code) && text.contains(message), "{args:?}: {found:?} {text}");
+    }
+    world.ok(&["disable", "hourly"]);
+    let (code, text) = failure(&world, &["schedules", "trigger", "hourly"]);
+    assert!(code == Some(1) && text.contains("`spine enable hourly` first"), "{text}");
+    apply(&world, &definition("several", &[NEW_YEAR, SECOND]));
+    let (code, text) = failure(&world, &["schedules", "show", "several"]);
+    assert!(code == Some(2) && text.contains("several/0, several/1"), "{text}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_of_one_activity_tick_at_once() {
+    let mut world = World::boot().await;
+    world.start("worker", &[]).await;
+    apply(&world, &definition("twice", &["every: 1s, overlap: allow", "every: 1s, overlap: allow"]));
+    let store = store(&world).await;
+    let both = wait::until("both tick at one time", PATIENCE, async || {
+        let (first, second) =
+            (store.ticks_of("twice", 0, 100).await.unwrap(), store.ticks_of("twice", 1, 100).await.unwrap());
+        let ran = |tick: &&TickRow| tick.outcome == TickOutcome::Ran;
+        let times: BTreeSet<_> = first.iter().filter(ran).map(|tick| tick.scheduled_for).collect();
+        second.iter().filter(ran).map(|tick| tick.scheduled_for).find(|time| times.contains(time))
+    })
+    .await;
+    for index in 0..2 {
+        let run = format!("run/twice/at{index}-{}", rfc3339(both));
+        assert_eq!(run_event(&store, &run).await["source"], format!("/spine/schedules/twice/{index}"));
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_tick_is_skipped_unless_it_may_run_late() {
+    let mut world = World::boot().await;
+    world.start("worker", &[]).await;
+    let late = "missed: {policy: catch_up, within: 1h}";
+    apply(
+        &world,
+        &[definition("punctual", &[NEW_YEAR]), definition("patient", &[&format!("{NEW_YEAR}, {late}")])].join("---\n"),
+    );
+    let (temporal, store) = (client(&world).await, store(&world).await);
+    let minutes_ago = |minutes: u64| SystemTime::now() - Duration::from_secs(minutes * 60);
+    for activity in ["punctual", "patient"] {
+        for minutes in [0, 10, 90] {
+            tick(&temporal, activity, minutes_ago(minutes)).await;
+        }
+    }
+    for (activity, ran) in [("punctual", 1), ("patient", 2)] {
+        let ticks = until_ticks(&store, activity, "three ticks are recorded", |ticks| ticks.len() >= 3).await;
+        assert_eq!((having(&ticks, TickOutcome::Ran).len(), ticks.len()), (ran, 3), "{ticks:#?}");
+        let reason = ticks[0].reason.as_deref().unwrap();
+        assert!(reason.starts_with("missed: 1h30m"), "{reason}");
+    }
+    assert!((world.metric("worker", "spine_worker_ticks_total{outcome=\"skipped\"}").await - 3.0).abs() < 0.1);
+    world.end().await;
+}
+
+/// Has Temporal start a tick of a time that is past, as it does after an outage.
+async fn tick(temporal: &Client, activity: &str, at: SystemTime) {
+    let trigger = TriggerImmediatelyRequest { overlap_policy: 6, scheduled_time: Some(at.into()) };
+    let request = PatchScheduleRequest {
+        namespace: temporal.namespace(),
+        schedule_id: format!("spine/{activity}/0"),
+        patch: Some(SchedulePatch { trigger_immediately: Some(trigger), ..Default::default() }),
+        request_id: format!("{at:?}"),
+        ..Default::default()
+    };
+    WorkflowService::patch_schedule(&mut temporal.clone(), request.into_request()).await.unwrap();
+}
+
+/// Applies a schedule of every second, lets it tick, and takes the workers away until Temporal counts three ticks
+/// `counted` so. Returns when they were away.
+async fn outage_of_the_workers(
+    world: &mut World,
+    store: &Store,
+    policies: &str,
+    counted: &str,
+) -> (SystemTime, SystemTime) {
+    apply(world, &definition("second", &[&format!("{SECOND}, {policies}")]));
+    world.start("worker", &[]).await;
+    until_ticks(store, "second", "it ticks", |ticks| !having(ticks, TickOutcome::Ran).is_empty()).await;
+    world.kill("worker");
+    let down = SystemTime::now();
+    wait::until("ticks are missed", PATIENCE, async || {
+        (world.json(&["schedules", "show", "second"])["temporal"][counted].as_i64()? >= 3).then_some(())
+    })
+    .await;
+    let up = SystemTime::now();
+    world.start("worker", &[]).await;
+    (down, up)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_ticks_have_one_run_that_knows_them() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    let policies = "missed: {policy: compress, within: 1h}}\n      input: {team: ops";
+    let (down, up) = outage_of_the_workers(&mut world, &store, policies, "droppedForOverlap").await;
+    let ticks = until_ticks(&store, "second", "it ticks again", |ticks| {
+        !having(ticks, TickOutcome::Compressed).is_empty()
+            && ticks
+                .last()
+                .is_some_and(|last| last.outcome == TickOutcome::Ran && SystemTime::from(last.scheduled_for) > up)
+    })
+    .await;
+    assert_without_gap(&ticks);
+    let compressed = having(&ticks, TickOutcome::Compressed);
+    let run = compressed[0].run.clone().unwrap();
+    let into: Vec<_> = compressed.iter().filter(|tick| tick.run.as_deref() == Some(&run)).collect();
+    let data = run_event(&store, &run).await["data"].clone();
+    assert_eq!((&data["team"], &data["ticks"]["count"]), (&json!("ops"), &json!(into.len() + 1)), "{ticks:#?}");
+    assert!(into.len() >= 3, "{ticks:#?}");
+    // Exactly the ticks that the run says it stands for are compressed into it.
+    let own =
+        ticks.iter().position(|tick| tick.outcome == TickOutcome::Ran && tick.run.as_deref() == Some(&run)).unwrap();
+    assert_eq!(data["ticks"]["from"], rfc3339(ticks[own].scheduled_for));
+    assert_eq!(data["ticks"]["to"], rfc3339(ticks[own + into.len()].scheduled_for));
+    // All but the first, which the workers may have begun before they were killed, is late.
+    let outage = of(&ticks, down, up);
+    assert!(outage.iter().all(|tick| tick.outcome != TickOutcome::Skipped), "{outage:#?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caught_up_ticks_all_run_late() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    let (down, up) =
+        outage_of_the_workers(&mut world, &store, "missed: {policy: catch_up, within: 1h}", "waiting").await;
+    let ticks = until_ticks(&store, "second", "it has caught up", |ticks| {
+        ticks.last().is_some_and(|last| SystemTime::from(last.scheduled_for) > up)
+    })
+    .await;
+    assert_without_gap(&ticks);
+    let outage = of(&ticks, down, up);
+    assert!(outage.len() >= 3 && outage.iter().all(|tick| tick.outcome == TickOutcome::Ran), "{outage:#?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_that_temporal_never_started_are_recorded() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    apply(&world, &definition("second", &[&format!("{SECOND}, missed: {{policy: catch_up, within: 1s}}")]));
+    world.start("worker", &[]).await;
+    until_ticks(&store, "second", "it ticks", |ticks| !ticks.is_empty()).await;
+    world.stack.servers().await.temporal.as_mut().unwrap().process().kill().unwrap();
+    let down = (Instant::now(), SystemTime::now());
+    // The outage itself is what is tested: longer than the ten seconds that Temporal always makes up for.
+    wait::until("Temporal was away for 14 s", PATIENCE, async || {
+        (down.0.elapsed() >= Duration::from_secs(14)).then_some(())
+    })
+    .await;
+    let up = SystemTime::now();
+    world.stack.servers().await.temporal.as_mut().unwrap().restart().await.unwrap();
+    let ticks = until_ticks(&store, "second", "it ticks again", |ticks| {
+        let after = |tick: &&TickRow| SystemTime::from(tick.scheduled_for) > up && tick.outcome == TickOutcome::Ran;
+        ticks.iter().rfind(after).is_some()
+    })
+    .await;
+    assert_without_gap(&ticks);
+    let outage = of(&ticks, down.1 + Duration::from_secs(1), up - Duration::from_secs(3));
+    let missed = |tick: &&TickRow| tick.reason.as_deref().is_some_and(|reason| reason.starts_with("missed: "));
+    assert!(outage.len() >= 9 && outage.iter().all(missed), "{outage:#?}");
+    let dropped = outage.iter().filter(|tick| tick.reason.as_deref().unwrap().contains("Temporal did not start it"));
+    assert!(dropped.count() >= 1, "{outage:#?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_of_a_pause_are_skipped_with_its_reason() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    apply(&world, &definition("second", &[SECOND]));
+    world.start("worker", &[]).await;
+    until_ticks(&store, "second", "it ticks", |ticks| !ticks.is_empty()).await;
+    let pauses: [(&[&str], &[&str], &str); 2] = [
+        (
+            &["schedules", "pause", "second", "--reason", "stocktaking"],
+            &["schedules", "resume", "second"],
+            ": stocktaking",
+        ),
+        (&["disable", "second"], &["enable", "second"], "the activity was disabled"),
+    ];
+    for (pause, resume, reason) in pauses {
+        world.ok(pause);
+        let paused = Instant::now();
+        wait::until("three ticks have passed", PATIENCE, async || {
+            (paused.elapsed() > Duration::from_secs(3)).then_some(())
+        })
+        .await;
+        world.ok(resume);
+        let resumed = SystemTime::now();
+        let ticks = until_ticks(&store, "second", "it ticks again", |ticks| {
+            ticks.last().is_some_and(|last| SystemTime::from(last.scheduled_for) > resumed)
+        })
+        .await;
+        assert_without_gap(&ticks);
+        let skipped = ticks.iter().filter(|tick| tick.reason.as_deref().is_some_and(|text| text.contains(reason)));
+        assert!(skipped.count() >= 2, "{reason}: {ticks:#?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_overlap() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    let overlap = |name: &str, overlap: &str| slow(name, &format!("{SECOND}, overlap: {overlap}"));
+    let caught_up = |name: &str, overlap: &str| {
+        slow(name, &format!("{SECOND}, overlap: {overlap}, missed: {{policy: catch_up, within: 1h}}"))
+    };
+    let all = [
+        overlap("skips", "skip"),
+        overlap("waits", "buffer_one"),
+        overlap("allows", "allow"),
+        caught_up("skips-late", "skip"),
+        caught_up("waits-late", "buffer_one"),
+    ];
+    apply(&world, &all.join("---\n"));
+    world.start("worker", &[]).await;
+    let overlapped = |ticks: &[TickRow]| {
+        let skipped = having(ticks, TickOutcome::Skipped);
+        skipped.iter().filter(|tick| tick.reason.as_deref().unwrap().contains("overlap: ")).count()
+    };
+    for activity in ["skips", "skips-late", "waits", "waits-late"] {
+        let ticks = until_ticks(&store, activity, activity, |ticks| {
+            overlapped(ticks) >= 2 && having(ticks, TickOutcome::Ran).len() >= 3
+        })
+        .await;
+        assert_without_gap(&ticks);
+        let filter = RunFilter { activity: Some(activity.into()), limit: 100, ..RunFilter::default() };
+        let mut runs = store.list_runs(&filter).await.unwrap();
+        runs.sort_by_key(|run| run.started_at);
+        assert!(
+            runs.windows(2).all(|pair| pair[0].closed_at.is_some_and(|end| end <= pair[1].started_at)),
+            "{runs:#?}"
+        );
+        let late = |tick: &&&TickRow| {
+            let run = runs.iter().find(|run| Some(&run.id) == tick.run.as_ref());
+            run.is_some_and(|run| run.started_at - tick.scheduled_for > Duration::from_millis(900))
+        };
+        let waited = having(&ticks, TickOutcome::Ran).iter().filter(late).count();
+        assert_eq!(activity.starts_with("waits"), waited > 0, "{activity}: {ticks:#?} {runs:#?}");
+    }
+    let filter = RunFilter { activity: Some("allows".into()), status: Some(RunStatus::Running), limit: 100 };
+    wait::until("two runs go on at once", PATIENCE, async || {
+        (store.list_runs(&filter).await.unwrap().len() >= 2).then_some(())
+    })
+    .await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jitter_moves_the_run_and_not_its_name() {
+    let mut world = World::boot().await;
+    let store = store(&world).await;
+    apply(&world, &definition("jittery", &["every: 2s, jitter: 1900ms"]));
+    world.start("worker", &[]).await;
+    let ticks = until_ticks(&store, "jittery", "it ticks", |ticks| ticks.len() >= 4).await;
+    assert!(ticks.iter().all(|tick| tick.outcome == TickOutcome::Ran), "{ticks:#?}");
+    let mut moved = 0;
+    for tick in &ticks {
+        assert_eq!(tick.scheduled_for.unix_timestamp() % 2, 0, "{tick:#?}");
+        let run = store.load_run(tick.run.as_deref().unwrap()).await.unwrap().unwrap();
+        assert_eq!(run.event.time, Some(rfc3339(tick.scheduled_for)));
+        moved += i32::from(run.started_at - tick.scheduled_for > Duration::from_millis(500));
+    }
+    assert!(moved > 0, "{ticks:#?}");
+    world.end().await;
+}
+
+/// The clocks of Vienna go forward on 28 March 2027 at 1:00 UTC, and back on 31 October at 1:00 UTC.
+#[tokio::test(flavor = "multi_thread")]
+async fn temporal_ticks_when_we_say_through_changes_of_the_clocks() {
+    let world = World::boot().await;
+    let rules = [
+        "cron: 30 2 * * *, timezone: Europe/Vienna",
+        "cron: 30 * * * *, timezone: Europe/Vienna",
+        "cron: 0 9 * * MON-FRI, timezone: Europe/Vienna",
+        "calendar: {hour: \"0,12\", minute: 5}, timezone: America/New_York",
+        "cron: 15 */6 * * *, timezone: Asia/Kolkata",
+        "calendar: {dayOfMonth: 31}, timezone: Pacific/Auckland",
+    ];
+    let text = definition("zones", &rules);
+    apply(&world, &text);
+    let Document::Activity(zones) = activity::parse("zones", &text).unwrap().remove(0) else { panic!("no activity") };
+    let temporal = client(&world).await;
+    let mut found = BTreeMap::new();
+    for (index, trigger) in zones.value.triggers.iter().enumerate() {
+        let Trigger::Schedule(schedule) = trigger else { panic!("no schedule") };
+        let times = Times::of(schedule).unwrap();
+        for (from, to) in
+            [("2027-03-25T00:00:00Z", "2027-04-02T00:00:00Z"), ("2027-10-27T00:00:00Z", "2027-11-03T00:00:00Z")]
+        {
+            let (from, to) = (instant(from), instant(to));
+            let ours: Vec<i64> = times.between(from, to).collect();
+            assert_eq!(matching(&temporal, &format!("spine/zones/{index}"), from, to).await, ours, "{}", rules[index]);
+            found.insert((index, from), ours);
+        }
+    }
+    let vienna = |from: &str| &found[&(0, instant(from))];
+    let expected = |days: &[&str]| days.iter().map(|day| instant(&format!("2027-{day}:00Z"))).collect::<Vec<_>>();
+    let spring =
+        ["03-25T01:30", "03-26T01:30", "03-27T01:30", "03-29T00:30", "03-30T00:30", "03-31T00:30", "04-01T00:30"];
+    assert_eq!(*vienna("2027-03-25T00:00:00Z"), expected(&spring));
+    let autumn =
+        ["10-27T00:30", "10-28T00:30", "10-29T00:30", "10-30T00:30", "10-31T01:30", "11-01T01:30", "11-02T01:30"];
+    assert_eq!(*vienna("2027-10-27T00:00:00Z"), expected(&autumn));
+    world.end().await;
+}
+
+fn instant(text: &str) -> i64 {
+    let format = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::parse(text, format).unwrap().unix_timestamp()
+}
+
+async fn matching(temporal: &Client, id: &str, from: i64, to: i64) -> Vec<i64> {
+    let at = |second: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(second.unsigned_abs());
+    let request = ListScheduleMatchingTimesRequest {
+        namespace: temporal.namespace(),
+        schedule_id: id.to_owned(),
+        start_time: Some(at(from).into()),
+        end_time: Some(at(to).into()),
+    };
+    let answer = WorkflowService::list_schedule_matching_times(&mut temporal.clone(), request.into_request()).await;
+    answer.unwrap().into_inner().start_time.into_iter().map(|time| time.seconds).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_never_ticks_is_refused() {
+    let world = World::boot().await;
+    let file = world.folder.path().join("never.yaml");
+    for (schedule, command, message) in [
+        ("cron: 0 0 30 2 *", "check", "spec.on[0].schedule.cron: it never comes"),
+        ("calendar: {dayOfMonth: 29, month: 2, year: 2027}", "check", "spec.on[0].schedule: it never comes"),
+        ("cron: 0 0 * * *, timezone: Mars/Olympus", "check", "has no time zone \"Mars/Olympus\""),
+        (
+            "calendar: {hour: 9, year: 2025}",
+            "apply",
+            "never: spec.on[0].schedule: it never comes again; the last time was 2025-12-31T09:00:00Z",
+        ),
+    ] {
+        std::fs::write(&file, definition("never", &[schedule])).unwrap();
+        let path = file.to_str().unwrap();
+        let args = if command == "apply" { vec!["apply", "--file", path] } else { vec!["check", path] };
+        let (code, text) = failure(&world, &args);
+        assert!(code == Some(2) && text.contains(message), "{schedule}: {code:?} {text}");
+    }
+    assert_eq!(world.json(&["get"]), json!([]));
+    world.end().await;
+}
