@@ -63,6 +63,12 @@ pub struct Span {
     pub what: Reason,
 }
 
+impl Span {
+    fn covers(&self, at: i64) -> bool {
+        self.from <= at && self.to.is_none_or(|to| at < to)
+    }
+}
+
 /// Why a tick that comes in a [`Span`] does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -158,23 +164,21 @@ pub fn settle(arrival: &Arrival<'_>, times: &Times) -> Settled {
     }
 }
 
-/// A tick that has not arrived, and why it is skipped.
-type Lost = (i64, Option<String>);
+/// A tick that has not arrived, and what went on at its time.
+type Lost<'a> = (i64, Option<&'a Reason>);
 
 /// Every tick since the last recorded one. What has no reason in what went on, Temporal did not start.
-fn missing(arrival: &Arrival<'_>, times: &Times) -> Vec<Lost> {
+fn missing<'a>(arrival: &Arrival<'a>, times: &Times) -> Vec<Lost<'a>> {
     let Some(last) = arrival.last else { return Vec::new() };
     let since = last.max(arrival.at - MAX_GAP);
     times.between(since, arrival.at - 1).map(|at| (at, reason_at(arrival.spans, at))).collect()
 }
 
-fn reason_at(spans: &[Span], at: i64) -> Option<String> {
-    let span = spans.iter().find(|span| span.from <= at && span.to.is_none_or(|to| at < to))?;
-    Some(match &span.what {
-        Reason::Run { id, .. } => format!("overlap: {id} was going on"),
-        Reason::Paused { why } => format!("the schedule was paused {why}"),
-        Reason::Disabled => "the activity was disabled".into(),
-    })
+/// A pause says more than a run that was going on meanwhile.
+fn reason_at(spans: &[Span], at: i64) -> Option<&Reason> {
+    let mut reasons = spans.iter().filter(|span| span.covers(at)).map(|span| &span.what);
+    let first = reasons.next()?;
+    Some(reasons.find(|reason| !matches!(reason, Reason::Run { .. })).unwrap_or(first))
 }
 
 /// Where Temporal keeps colliding ticks for the sake of those that are caught up, the overlap is found here.
@@ -188,7 +192,7 @@ fn overlaps(arrival: &Arrival<'_>) -> Option<String> {
             .iter()
             .filter_map(|span| if let Reason::Run { id, tick } = &span.what { Some((span, id, *tick)) } else { None })
     };
-    let (_, going_on, _) = runs().find(|(span, _, _)| span.from <= *at && span.to.is_none_or(|to| *at < to))?;
+    let (_, going_on, _) = runs().find(|(span, _, _)| span.covers(*at))?;
     if schedule.overlap == Overlap::Skip {
         return Some(format!("overlap: {going_on} was going on"));
     }
@@ -206,11 +210,12 @@ fn too_late(arrival: &Arrival<'_>) -> Option<String> {
 }
 
 /// One run for the tick that arrived, those that were missed before it and are not too old, and those that are due.
-fn compress(arrival: &Arrival<'_>, times: &Times, missing: Vec<Lost>) -> Settled {
+/// Ticks that overlapped a run count as missed, so that the windows of the runs have no hole.
+fn compress(arrival: &Arrival<'_>, times: &Times, missing: Vec<Lost<'_>>) -> Settled {
     let Arrival { schedule, at, now, .. } = arrival;
     let oldest = now - i64::try_from(schedule.missed.within.as_secs()).unwrap_or(i64::MAX);
-    let is_folded = |(at, reason): &Lost| reason.is_none() && *at >= oldest;
-    let (before, skipped): (Vec<Lost>, Vec<Lost>) = missing.into_iter().partition(is_folded);
+    let is_folded = |(at, reason): &Lost<'_>| *at >= oldest && matches!(reason, None | Some(Reason::Run { .. }));
+    let (before, skipped): (Vec<Lost<'_>>, Vec<Lost<'_>>) = missing.into_iter().partition(is_folded);
     let due: Vec<i64> = times.between(*at, *now).collect();
     let folded: Vec<i64> = before.into_iter().map(|(at, _)| at).chain(due).collect();
     let ticks = Window {
@@ -224,11 +229,8 @@ fn compress(arrival: &Arrival<'_>, times: &Times, missing: Vec<Lost>) -> Settled
 }
 
 /// One record for each of the last of them, and for the older ones a record for each reason.
-fn grouped(lost: Vec<Lost>) -> Vec<Other> {
-    let dropped =
-        || "missed: Temporal did not start it; it was away for longer than `missed` allows, or too many waited";
-    let lost: Vec<(i64, String)> =
-        lost.into_iter().map(|(at, reason)| (at, reason.unwrap_or_else(|| dropped().into()))).collect();
+fn grouped(lost: Vec<Lost<'_>>) -> Vec<Other> {
+    let lost: Vec<(i64, String)> = lost.into_iter().map(|(at, reason)| (at, told(reason))).collect();
     let (old, recent) = lost.split_at(lost.len().saturating_sub(MAX_RECORDS));
     let old = old.chunk_by(|a, b| a.1 == b.1).map(|chunk| {
         let window = Window { from: chunk[0].0, to: chunk[chunk.len() - 1].0, count: chunk.len() };
@@ -238,6 +240,17 @@ fn grouped(lost: Vec<Lost>) -> Vec<Other> {
         .iter()
         .map(|(at, reason)| Other { ticks: Window { from: *at, to: *at, count: 1 }, skipped: Some(reason.clone()) });
     old.chain(recent).collect()
+}
+
+fn told(reason: Option<&Reason>) -> String {
+    match reason {
+        None => {
+            "missed: Temporal did not start it; it was away for longer than `missed` allows, or too many waited".into()
+        }
+        Some(Reason::Run { id, .. }) => format!("overlap: {id} was going on"),
+        Some(Reason::Paused { why }) => format!("the schedule was paused {why}"),
+        Some(Reason::Disabled) => "the activity was disabled".into(),
+    }
 }
 
 fn windows(ticks: &[i64]) -> Vec<Window> {
@@ -271,7 +284,7 @@ mod tests {
     }
 
     /// The verdict, then each other as `from-to: reason`, in short.
-    fn told(settled: &Settled) -> Vec<String> {
+    fn summary(settled: &Settled) -> Vec<String> {
         let verdict = match &settled.verdict {
             Verdict::Run { ticks: None } => "run".to_owned(),
             Verdict::Run { ticks: Some(Window { from, to, count }) } => format!("run {from}-{to} x{count}"),
@@ -294,11 +307,11 @@ mod tests {
     #[test]
     fn in_time() {
         let skip = schedule(MissedPolicy::Skip, 60, Overlap::Skip);
-        assert_eq!(told(&settled(&skip, None, 100, 101, &[])), ["run"]);
-        assert_eq!(told(&settled(&skip, Some(90), 100, 160, &[])), ["run"]);
-        assert_eq!(told(&settled(&skip, Some(90), 100, 161, &[])), ["skip missed: 1m1s late, and 1m is allowed"]);
+        assert_eq!(summary(&settled(&skip, None, 100, 101, &[])), ["run"]);
+        assert_eq!(summary(&settled(&skip, Some(90), 100, 160, &[])), ["run"]);
+        assert_eq!(summary(&settled(&skip, Some(90), 100, 161, &[])), ["skip missed: 1m1s late, and 1m is allowed"]);
         let jittered = ScheduleTrigger { jitter: Duration::from_secs(5), ..skip };
-        assert_eq!(told(&settled(&jittered, Some(90), 100, 165, &[])), ["run"]);
+        assert_eq!(summary(&settled(&jittered, Some(90), 100, 165, &[])), ["run"]);
     }
 
     #[test]
@@ -310,7 +323,7 @@ mod tests {
             Span { from: 100, to: Some(101), what: Reason::Disabled },
         ];
         assert_eq!(
-            told(&settled(&skip, Some(60), 120, 120, &spans)),
+            summary(&settled(&skip, Some(60), 120, 120, &spans)),
             [
                 "run",
                 "70-70 x1: overlap: run/6",
@@ -334,16 +347,16 @@ mod tests {
     #[test]
     fn compressed() {
         let compress = schedule(MissedPolicy::Compress, 100, Overlap::Skip);
-        assert_eq!(told(&settled(&compress, Some(90), 100, 101, &[])), ["run 100-100 x1"]);
+        assert_eq!(summary(&settled(&compress, Some(90), 100, 101, &[])), ["run 100-100 x1"]);
         // Late: what is due by now comes with it.
         assert_eq!(
-            told(&settled(&compress, Some(90), 100, 125, &[])),
+            summary(&settled(&compress, Some(90), 100, 125, &[])),
             ["run 100-120 x3", "110-110 x1: compressed", "120-120 x1: compressed",]
         );
         // In time, after a gap: what Temporal dropped comes with it, unless it is too old or was not to run.
         let paused = [Span { from: 980, to: Some(981), what: Reason::Paused { why: String::new() } }];
         assert_eq!(
-            told(&settled(&compress, Some(880), 1000, 1001, &paused)),
+            summary(&settled(&compress, Some(880), 1000, 1001, &paused)),
             [
                 "run 910-1000 x9",
                 "890-890 x1: missed: Tempor",
@@ -359,23 +372,31 @@ mod tests {
                 "990-990 x1: compressed",
             ]
         );
-        assert_eq!(told(&settled(&compress, None, 100, 201, &[])), ["skip missed: 1m41s late, and 1m40s is allowed"]);
+        // No hole where runs overlapped.
+        assert_eq!(
+            summary(&settled(&compress, Some(90), 120, 121, &[run(90, Some(119), 90)])),
+            ["run 100-120 x3", "100-100 x1: compressed", "110-110 x1: compressed",]
+        );
+        assert_eq!(
+            summary(&settled(&compress, None, 100, 201, &[])),
+            ["skip missed: 1m41s late, and 1m40s is allowed"]
+        );
     }
 
     #[test]
     fn caught_up_unless_it_really_overlapped() {
         let skip = schedule(MissedPolicy::CatchUp, 3600, Overlap::Skip);
         // The workers were away at 70: its run began later, so it is no overlap for 80.
-        assert_eq!(told(&settled(&skip, Some(70), 80, 500, &[run(400, Some(480), 70)])), ["run"]);
+        assert_eq!(summary(&settled(&skip, Some(70), 80, 500, &[run(400, Some(480), 70)])), ["run"]);
         assert_eq!(
-            told(&settled(&skip, Some(70), 80, 500, &[run(70, Some(480), 70)])),
+            summary(&settled(&skip, Some(70), 80, 500, &[run(70, Some(480), 70)])),
             ["skip overlap: run/70 was going on"]
         );
         let one = schedule(MissedPolicy::CatchUp, 3600, Overlap::BufferOne);
         let long = run(70, Some(95), 70);
-        assert_eq!(told(&settled(&one, Some(70), 80, 96, std::slice::from_ref(&long))), ["run"]);
+        assert_eq!(summary(&settled(&one, Some(70), 80, 96, std::slice::from_ref(&long))), ["run"]);
         assert_eq!(
-            told(&settled(&one, Some(80), 90, 97, &[long, run(96, Some(97), 80)])),
+            summary(&settled(&one, Some(80), 90, 97, &[long, run(96, Some(97), 80)])),
             ["skip overlap: run/70 was going on, and run/80 was waiting"]
         );
     }
