@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
-use spine_core::activity::{Overlap, show_duration};
-use spine_core::{names, ticks};
+use spine_core::activity::Overlap;
+use spine_core::{names, ticks, words};
 use spine_store::{Store, TickOutcome, TickRow, rfc3339};
 use temporalio_client::Client;
 use time::OffsetDateTime;
@@ -88,7 +88,7 @@ async fn detail(client: &Client, store: &Store, wanted: &Wanted) -> anyhow::Resu
         state: state::state(store, wanted, drift).await?,
         missed: state::missed(wanted),
         overlap: overlap(wanted.trigger.overlap).into(),
-        jitter: show_duration(wanted.trigger.jitter),
+        jitter: words::span(wanted.trigger.jitter),
         next_ticks: state::next(wanted, NEXT),
         ticks: store.ticks_of(&wanted.activity, wanted.index, SHOWN).await?,
         temporal,

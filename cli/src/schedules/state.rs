@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use spine_core::ticks;
+use spine_core::{ticks, words};
 use spine_store::{PauseRow, Store, TickRow, rfc3339};
 use temporalio_client::Client;
 use time::OffsetDateTime;
@@ -120,13 +120,13 @@ fn stray(id: &str) -> State {
 
 /// What `missed` says, in words.
 pub(crate) fn missed(wanted: &Wanted) -> String {
-    use spine_core::activity::{MissedPolicy, show_duration};
+    use spine_core::activity::MissedPolicy;
     let missed = wanted.trigger.missed;
     let policy = match missed.policy {
         MissedPolicy::CatchUp => "catch_up",
         MissedPolicy::Skip => "skip",
         MissedPolicy::Compress => "compress",
     };
-    let window = show_duration(ticks::catch_up_window(missed));
-    format!("{policy} within {}; Temporal makes up for {window}", show_duration(missed.within))
+    let window = words::span(ticks::catch_up_window(missed));
+    format!("{policy} within {}; Temporal makes up for {window}", words::span(missed.within))
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 use serde_json::Value;
-use spine_core::activity::{self, Document, ScheduleSpec, ScheduleTrigger, Times, Trigger, show_duration};
+use spine_core::activity::{self, Document, ScheduleSpec, ScheduleTrigger, Times, Trigger};
 use spine_core::run::{RunInput, RunTrigger};
-use spine_core::{canonical, names};
+use spine_core::{canonical, names, words};
 use spine_store::{PauseRow, Store};
 use temporalio_common::protos::temporal::api::schedule::v1::Schedule;
 
@@ -66,7 +66,7 @@ impl Wanted {
     pub(crate) fn rule(&self) -> String {
         let rule = match &self.trigger.spec {
             ScheduleSpec::Cron(text) => format!("cron {text}"),
-            ScheduleSpec::Every(every) => return format!("every {}", show_duration(*every)),
+            ScheduleSpec::Every(every) => return format!("every {}", words::span(*every)),
             ScheduleSpec::Calendar(_) => "calendar".into(),
         };
         format!("{rule} {}", self.trigger.timezone)

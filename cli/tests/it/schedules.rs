@@ -218,7 +218,7 @@ async fn what_is_asked_for_runs_once() {
     let runs = ["06", "07", "08"].map(|hour| format!("run/hourly/at0-2026-01-01T{hour}:00:00Z"));
     assert_eq!(asked, json!({"schedule": "hourly/0", "ticks": 3, "new": 3, "runs": runs}));
     let completed = async |count: usize| {
-        let filter = RunFilter { status: Some(RunStatus::Completed), limit: 100, ..RunFilter::default() };
+        let filter = RunFilter { statuses: vec![RunStatus::Completed], limit: 100, ..RunFilter::default() };
         wait::until("runs complete", PATIENCE, async || {
             (store.list_runs(&filter).await.unwrap().len() >= count).then_some(())
         })
@@ -352,7 +352,7 @@ async fn outage_of_the_workers(
     counted: &str,
 ) -> (SystemTime, SystemTime) {
     apply(world, &definition("second", &[&format!("{SECOND}, {policies}")]));
-    let running = RunFilter { status: Some(RunStatus::Running), limit: 1, ..RunFilter::default() };
+    let running = RunFilter { statuses: vec![RunStatus::Running], limit: 1, ..RunFilter::default() };
     loop {
         let started = SystemTime::now();
         world.start("worker", &[]).await;
@@ -525,7 +525,12 @@ async fn runs_that_overlap() {
         let waited = having(&ticks, TickOutcome::Ran).iter().filter(late).count();
         assert_eq!(activity.starts_with("waits"), waited > 0, "{activity}: {ticks:#?} {runs:#?}");
     }
-    let filter = RunFilter { activity: Some("allows".into()), status: Some(RunStatus::Running), limit: 100 };
+    let filter = RunFilter {
+        activity: Some("allows".into()),
+        statuses: vec![RunStatus::Running],
+        limit: 100,
+        ..RunFilter::default()
+    };
     wait::until("two runs go on at once", PATIENCE, async || {
         (store.list_runs(&filter).await.unwrap().len() >= 2).then_some(())
     })

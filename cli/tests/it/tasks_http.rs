@@ -208,7 +208,7 @@ fn a_schema_that_can_not_be_used_is_refused_before_anything_runs() {
     let checked = spine(folder.path(), &["check", file.to_str().unwrap()], &Default::default()).output().unwrap();
     assert_eq!(checked.status.code(), Some(2));
     let text = String::from_utf8(checked.stdout).unwrap();
-    for path in ["spec.tasks[0].with.response.schema: not a JSON Schema", "spec.tasks[1].with.response.schema: "] {
+    for path in ["spec.tasks[0].with.response.schema.type: not a JSON Schema", "spec.tasks[1].with.response.schema: "] {
         assert!(text.contains(path), "{path} is not in {text}");
     }
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::words;
 use crate::activity::{Missed, MissedPolicy, Overlap, ScheduleTrigger, Times};
+use crate::words;
 
 /// The most ticks of one gap that are recorded one by one: those nearest to the one that arrived. Older ones share
 /// a record that counts them.

@@ -28,7 +28,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-
 use self::decoder::{Cursor, Decoder, Fields};
 pub use self::schema::{SchemaCheck, SchemaFault};
 use self::scope::Surroundings;
