@@ -125,7 +125,7 @@ pub(crate) async fn closed_history(client: &Client, run: &str) -> Value {
 }
 
 /// Writes a history for later builds to replay, without the names of this machine's processes.
-fn record(kind: &str, history: &Value) {
+pub(crate) fn record(kind: &str, history: &Value) {
     if std::env::var_os("SPINE_RECORD_HISTORIES").is_none() {
         return;
     }

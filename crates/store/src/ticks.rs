@@ -314,9 +314,12 @@ async fn last(connection: &mut PgConnection, tick: &Tick) -> Result<Option<Offse
     Ok(found.filter(|(_, rule)| *rule == tick.rule).map(|(at, _)| at))
 }
 
+/// From when to when, of what kind, in which words, and for a run the tick that it is of.
+type SpanRow = (OffsetDateTime, Option<OffsetDateTime>, String, String, Option<String>);
+
 /// What went on after `since` that is a reason for ticks not to run.
 async fn spans(connection: &mut PgConnection, tick: &Tick, since: OffsetDateTime) -> Result<Vec<Span>, StoreError> {
-    let rows: Vec<(OffsetDateTime, Option<OffsetDateTime>, String, String, Option<String>)> = sqlx::query_as(
+    let rows: Vec<SpanRow> = sqlx::query_as(
         "select started_at, closed_at, 'run', id, event_id from run
         where trigger = 'schedule' and activity = $1 and event_source = $2
             and coalesce(closed_at, 'infinity') > $3

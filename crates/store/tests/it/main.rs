@@ -8,3 +8,4 @@ mod registry;
 mod runs;
 mod summaries;
 mod support;
+mod ticks;
