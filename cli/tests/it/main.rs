@@ -19,5 +19,6 @@ mod schedules;
 mod tasks;
 mod tasks_http;
 mod tasks_nats;
+mod ticks;
 mod undo;
 mod world;

@@ -4,6 +4,8 @@
 //! opened in the same transaction. A tick that arrived keeps its record; one that was only missed loses it when it
 //! arrives after all.
 
+mod known;
+
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -13,13 +15,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use spine_core::names;
-use spine_core::ticks::{Reason, Span};
+use spine_core::ticks::Span;
 
 use crate::runs::{NewRun, Opened, open_run};
 use crate::{Store, StoreError, row};
-
-/// The most spans that one tick is compared with.
-const MAX_SPANS: i64 = 1000;
 
 /// What became of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -170,12 +169,12 @@ impl Store {
     ) -> Result<SettledTick, StoreError> {
         let mut transaction = self.pool.begin().await?;
         lock(&mut transaction, tick).await?;
-        let asked_by = asked_by(&mut transaction, tick).await?;
+        let asked_by = known::asked_by(&mut transaction, tick).await?;
         if let Some(before) = recorded(&mut transaction, tick, asked_by.is_some()).await? {
             return Ok(before);
         }
-        let last = last(&mut transaction, tick).await?;
-        let spans = spans(&mut transaction, tick, last.unwrap_or(tick.at)).await?;
+        let last = known::last(&mut transaction, tick).await?;
+        let spans = known::spans(&mut transaction, tick, last.unwrap_or(tick.at)).await?;
         let known = KnownTicks { asked_by, last, spans };
         let (records, run) = decide(&known);
         let opened = match &run {
@@ -263,19 +262,6 @@ async fn lock(connection: &mut PgConnection, tick: &Tick) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn asked_by(connection: &mut PgConnection, tick: &Tick) -> Result<Option<String>, StoreError> {
-    let found = sqlx::query_scalar(
-        "select by_whom from tick_request
-        where activity = $1 and trigger = $2 and from_at <= $3 and to_at >= $3 order by id desc limit 1",
-    )
-    .bind(&tick.activity)
-    .bind(index(tick.trigger)?)
-    .bind(tick.at)
-    .fetch_optional(connection)
-    .await?;
-    Ok(found)
-}
-
 /// What was decided for this tick before, if that still counts: it was for this execution, or it arrived and is
 /// not asked for again, or another's run stands for it.
 async fn recorded(connection: &mut PgConnection, tick: &Tick, asked: bool) -> Result<Option<SettledTick>, StoreError> {
@@ -298,69 +284,6 @@ async fn recorded(connection: &mut PgConnection, tick: &Tick, asked: bool) -> Re
         }
         _ => None,
     })
-}
-
-async fn last(connection: &mut PgConnection, tick: &Tick) -> Result<Option<OffsetDateTime>, StoreError> {
-    let found: Option<(OffsetDateTime, String)> = sqlx::query_as(
-        "select coalesce(until, scheduled_for), rule from tick
-        where activity = $1 and trigger = $2 and scheduled_for < $3 and asked_by is null
-        order by scheduled_for desc limit 1",
-    )
-    .bind(&tick.activity)
-    .bind(index(tick.trigger)?)
-    .bind(tick.at)
-    .fetch_optional(connection)
-    .await?;
-    Ok(found.filter(|(_, rule)| *rule == tick.rule).map(|(at, _)| at))
-}
-
-/// From when to when, of what kind, in which words, and for a run the tick that it is of.
-type SpanRow = (OffsetDateTime, Option<OffsetDateTime>, String, String, Option<String>);
-
-/// What went on after `since` that is a reason for ticks not to run.
-async fn spans(connection: &mut PgConnection, tick: &Tick, since: OffsetDateTime) -> Result<Vec<Span>, StoreError> {
-    let rows: Vec<SpanRow> = sqlx::query_as(
-        "select started_at, closed_at, 'run', id, event_id from run
-        where trigger = 'schedule' and activity = $1 and event_source = $2
-            and coalesce(closed_at, 'infinity') > $3
-        union all
-        select paused_at, resumed_at, 'paused', 'by ' || paused_by || coalesce(': ' || reason, ''), null
-        from schedule_pause
-        where activity = $1 and trigger = $4 and coalesce(resumed_at, 'infinity') > $3
-        union all
-        select disabled.at, enabled.at, 'disabled', '', null
-        from registry_change disabled
-        left join lateral (
-            select min(at) as at from registry_change
-            where kind = 'activity' and name = $1 and id > disabled.id and action = 'enabled') enabled on true
-        where kind = 'activity' and name = $1 and action = 'disabled' and coalesce(enabled.at, 'infinity') > $3
-        limit $5",
-    )
-    .bind(&tick.activity)
-    .bind(names::tick_source(&tick.activity, tick.trigger))
-    .bind(since)
-    .bind(index(tick.trigger)?)
-    .bind(MAX_SPANS)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|(from, to, what, detail, tick)| span(from, to, &what, detail, tick)).collect())
-}
-
-fn span(from: OffsetDateTime, to: Option<OffsetDateTime>, what: &str, detail: String, tick: Option<String>) -> Span {
-    let what = match what {
-        "paused" => Reason::Paused { why: detail },
-        "disabled" => Reason::Disabled,
-        _ => {
-            let tick = tick.and_then(|time| OffsetDateTime::parse(&time, &Rfc3339).ok());
-            Reason::Run { id: detail, tick: tick.map_or(i64::MIN, OffsetDateTime::unix_timestamp) }
-        }
-    };
-    Span { from: whole(from), to: to.map(whole), what }
-}
-
-/// The first whole second that is not before: what begins within a second does not cover the tick at its start.
-fn whole(time: OffsetDateTime) -> i64 {
-    time.unix_timestamp() + i64::from(time.nanosecond() > 0)
 }
 
 /// Writes the records; only that of the tick itself may take the place of one that is there.
