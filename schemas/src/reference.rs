@@ -1,6 +1,7 @@
 //! The tables of docs/activity-reference.md, made from the tables that the parser reads.
 
 use spine_core::activity::format::{self, Key, Object, Shape};
+use spine_core::words::span;
 
 /// Every table of the reference: its name in the page's markers, and the object it is made from.
 pub const TABLES: &[(&str, &Object)] = &[
@@ -107,16 +108,5 @@ fn words(words: &[&str], and: &str) -> String {
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{}{and}{last}", rest.join(", ")),
         _ => quoted.concat(),
-    }
-}
-
-fn span(duration: std::time::Duration) -> String {
-    const UNITS: [(&str, u128); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let millis = duration.as_millis();
-    let unit = UNITS.iter().find(|(_, length)| millis > 0 && millis.is_multiple_of(*length));
-    match unit {
-        Some((unit, length)) => format!("{}{unit}", millis / length),
-        None if millis == 0 => "0s".into(),
-        None => format!("{millis}ms"),
     }
 }
