@@ -164,7 +164,7 @@ async fn complete_results(
 ) -> Result<Vec<Escalated>, StoreError> {
     let mut escalated = Vec::new();
     for mut one in std::mem::take(results) {
-        let row = rows.iter().find(|row| row.task == one.task && row.index == one.index);
+        let row = rows.iter().find(|row| row.is(&one.task, one.index));
         match &one.result {
             Ok(_) if row.is_some_and(|row| row.uses.as_deref() == Some("activity")) => {
                 one.result = Ok(call::output(engine, run, &one.task, one.index, row).await?);
@@ -215,7 +215,7 @@ fn wind_up(
                 undone.insert(of, Instance::Failed(failure));
             }
             NextUndo::Decided { of, work } => {
-                let done = rows.iter().find(|row| row.task == of.task && row.index == of.index);
+                let done = rows.iter().find(|row| row.is(&of.task, of.index));
                 let output = writer.create(&work, done.map(|row| row.retry));
                 undone.insert(of, output.map_or(Instance::Pending, Instance::Completed));
             }
@@ -229,7 +229,7 @@ fn give_up_waiting(rows: &[TaskRow], why: &str, position: &mut Position, writer:
     let waiting = rows.iter().filter(|row| {
         row.status == TaskStatus::Created
             && row.uses.as_deref().is_some_and(is_waiting)
-            && !writer.record.results.iter().any(|one| one.task == row.task && one.index == row.index)
+            && !writer.record.results.iter().any(|one| row.is(&one.task, one.index))
     });
     let mut given_up = Vec::new();
     for row in waiting.collect::<Vec<_>>() {

@@ -66,7 +66,7 @@ pub(crate) fn time_out(
 
 /// How long those whom an instance was escalated to have left; `None` if it was not.
 pub(crate) fn time_left(escalations: &[Escalation], row: &TaskRow) -> Option<Duration> {
-    escalations.iter().find(|one| one.task == row.task && one.index == row.index).map(|one| one.left)
+    escalations.iter().find(|one| row.is(&one.task, one.index)).map(|one| one.left)
 }
 
 /// What people have ended of what the workflow still waits for, to be counted.
@@ -74,7 +74,7 @@ pub(crate) fn answered(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(Task
     let ended = starting::over(rows, started);
     let people = rows.iter().filter(|row| row.uses.as_deref() == Some("human"));
     people
-        .filter(|row| ended.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .filter(|row| ended.iter().any(|(task, index)| row.is(task, *index)))
         .filter_map(|row| match row.status {
             TaskStatus::Completed => Some((TaskKind::Human, TaskOutcome::Completed)),
             TaskStatus::Failed => Some((TaskKind::Human, TaskOutcome::Failed)),

@@ -63,7 +63,7 @@ fn instances<'a>(progress: &'a mut Progress, activity: &Activity, task: &str) ->
 }
 
 fn instance(row: &TaskRow, results: &[TaskResult]) -> Instance {
-    let result = results.iter().find(|result| result.task == row.task && result.index == row.index);
+    let result = results.iter().find(|result| row.is(&result.task, result.index));
     match (row.status, result.map(|result| &result.result)) {
         (TaskStatus::Completed, _) => Instance::Completed(row.output.clone().unwrap_or_default()),
         (TaskStatus::Failed | TaskStatus::Cancelled, _) => {

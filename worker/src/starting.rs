@@ -25,7 +25,7 @@ pub(crate) fn due(
 ) -> Vec<Start> {
     let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
     waiting
-        .filter(|row| !started.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .filter(|row| !started.iter().any(|(task, index)| row.is(task, *index)))
         .filter_map(|row| start(run, definition, row, people::time_left(escalations, row)))
         .collect()
 }
@@ -35,7 +35,7 @@ pub(crate) fn over(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(String, 
     let ended =
         rows.iter().filter(|row| row.status != TaskStatus::Created && row.uses.as_deref().is_some_and(is_waiting));
     ended
-        .filter(|row| started.iter().any(|(task, index)| *task == row.task && *index == row.index))
+        .filter(|row| started.iter().any(|(task, index)| row.is(task, *index)))
         .map(|row| (row.task.clone(), row.index))
         .collect()
 }

@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
         let record = StepRecord { run: run.id.clone(), ..StepRecord::default() };
         let mut writer = Self { run, now: now(), record, produced: Vec::new(), not_undone: 0, ended: Vec::new() };
         for result in results {
-            let row = rows.iter().find(|row| row.task == result.task && row.index == result.index);
+            let row = rows.iter().find(|row| row.is(&result.task, result.index));
             if let Some(row) = row.filter(|row| row.status == TaskStatus::Created) {
                 writer.finish(row, result);
             }

@@ -47,6 +47,13 @@ pub struct TaskRow {
     pub closed_at: Option<OffsetDateTime>,
 }
 
+impl TaskRow {
+    /// Whether this is that instance.
+    pub fn is(&self, task: &str, index: u32) -> bool {
+        self.task == task && self.index == index
+    }
+}
+
 impl FromRow<'_, PgRow> for TaskRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
