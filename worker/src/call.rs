@@ -10,6 +10,7 @@ use spine_core::planning::Request;
 use spine_core::run::Failure;
 use spine_store::{NewRun, RunRow, StoreError, TaskRow, Trigger};
 
+use crate::definitions::NotCurrent;
 use crate::engine::Engine;
 use crate::progress;
 use crate::protocol::Next;
@@ -41,15 +42,14 @@ pub(crate) async fn open(
         let message = format!("{} runs stand between this call and the outside world, {MAX_HOPS} may", event.hops());
         return refused("TooManyHops", message);
     }
-    let Some(current) = engine.store.current_revision(activity).await? else {
-        return refused("UnknownActivity", format!("there is no activity {activity}; apply it, then retry this run"));
-    };
-    if !current.enabled {
-        return refused("ActivityDisabled", format!("activity {activity} is disabled"));
-    }
-    let definition = match engine.definitions.get(&engine.store, activity, current.revision).await? {
-        Ok(definition) => definition,
-        Err(failure) => return Ok(Err(Next::Failed { failure })),
+    let (revision, definition) = match engine.definitions.current(&engine.store, activity).await? {
+        Ok(current) => current,
+        Err(NotCurrent::Unknown) => {
+            let message = format!("there is no activity {activity}; apply it, then retry this run");
+            return refused("UnknownActivity", message);
+        }
+        Err(NotCurrent::Disabled) => return refused("ActivityDisabled", format!("activity {activity} is disabled")),
+        Err(NotCurrent::Unusable(failure)) => return Ok(Err(Next::Failed { failure })),
     };
     if definition.instance.is_some() {
         return refused("StatefulActivity", format!("activity {activity} is stateful, and a call has no key"));
@@ -58,7 +58,7 @@ pub(crate) async fn open(
         id: id.to_owned(),
         temporal_run_id: execution.to_owned(),
         activity: activity.to_owned(),
-        revision: current.revision,
+        revision,
         trigger: Trigger::Call,
         event: event.clone(),
         replay: 0,

@@ -5,12 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use spine_core::activity::{self, Activity, Document};
 use spine_core::run::Failure;
-use spine_store::{Store, StoreError};
+use spine_store::{CurrentRevision, Store, StoreError};
 
 /// How many revisions are kept parsed; a definition of the largest size takes about a megabyte.
 const CAPACITY: usize = 256;
 
 type Key = (String, u32);
+
+/// Why an activity can't begin a run now.
+pub(crate) enum NotCurrent {
+    /// There is none of that name, or none any more.
+    Unknown,
+    /// It is disabled.
+    Disabled,
+    /// Its revision can't be read.
+    Unusable(Failure),
+}
 
 /// A bounded cache of parsed revisions.
 #[derive(Default)]
@@ -33,6 +43,22 @@ impl Definitions {
             return Ok(Err(Failure::new("UnknownRevision", message)));
         };
         Ok(parse(activity, revision, &row.document.to_string()).map(|definition| self.keep(key, definition)))
+    }
+
+    /// The revision that a run of this activity that begins now keeps, with its definition.
+    pub(crate) async fn current(
+        &self,
+        store: &Store,
+        activity: &str,
+    ) -> Result<Result<(u32, Arc<Activity>), NotCurrent>, StoreError> {
+        let Some(CurrentRevision { revision, enabled, .. }) = store.current_revision(activity).await? else {
+            return Ok(Err(NotCurrent::Unknown));
+        };
+        if !enabled {
+            return Ok(Err(NotCurrent::Disabled));
+        }
+        let definition = self.get(store, activity, revision).await?;
+        Ok(definition.map(|definition| (revision, definition)).map_err(NotCurrent::Unusable))
     }
 
     fn keep(&self, key: Key, definition: Activity) -> Arc<Activity> {

@@ -2,10 +2,8 @@
 //!
 //! Invariant: every tick that arrives is recorded, and so is each one before it that never did.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use spine_core::activity::{Activity, ScheduleTrigger, Times, Trigger as Definition};
+use spine_core::activity::{ScheduleTrigger, Times, Trigger as Definition};
 use spine_core::event::{Data, Event};
 use spine_core::names;
 use spine_core::run::Failure;
@@ -17,6 +15,7 @@ use spine_store::{
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::definitions::NotCurrent;
 use crate::engine::Engine;
 use crate::protocol::Next;
 
@@ -81,21 +80,17 @@ async fn current(
     activity: &str,
     trigger: usize,
 ) -> Result<Result<Result<Current, String>, Failure>, StoreError> {
-    let Some(current) = engine.store.current_revision(activity).await? else {
-        return Ok(Ok(Err(format!("activity {activity} no longer exists"))));
-    };
-    if !current.enabled {
-        return Ok(Ok(Err(format!("activity {activity} is disabled"))));
-    }
-    let definition: Arc<Activity> = match engine.definitions.get(&engine.store, activity, current.revision).await? {
-        Ok(definition) => definition,
-        Err(failure) => return Ok(Err(failure)),
+    let (revision, definition) = match engine.definitions.current(&engine.store, activity).await? {
+        Ok(current) => current,
+        Err(NotCurrent::Unknown) => return Ok(Ok(Err(format!("activity {activity} no longer exists")))),
+        Err(NotCurrent::Disabled) => return Ok(Ok(Err(format!("activity {activity} is disabled")))),
+        Err(NotCurrent::Unusable(failure)) => return Ok(Err(failure)),
     };
     let Some(Definition::Schedule(schedule)) = definition.triggers.get(trigger) else {
-        return Ok(Ok(Err(format!("revision {} of activity {activity} has no such schedule", current.revision))));
+        return Ok(Ok(Err(format!("revision {revision} of activity {activity} has no such schedule"))));
     };
     match Times::of(schedule) {
-        Ok(times) => Ok(Ok(Ok(Current { revision: current.revision, schedule: schedule.clone(), times }))),
+        Ok(times) => Ok(Ok(Ok(Current { revision, schedule: schedule.clone(), times }))),
         Err(message) => Ok(Err(Failure::new("InvalidSchedule", message))),
     }
 }
