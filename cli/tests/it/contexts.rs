@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use spine_testkit::temporal;
 use temporalio_client::Client;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
+use crate::endpoint::{Answer, Endpoint};
 use crate::histories::closed_history;
 use crate::tasks::base64;
 use crate::world::{SOURCE, World};
@@ -15,7 +14,7 @@ const FILLER: &str = "kept-out-of-history/";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_context_is_decided_on_and_stays_out_of_history() {
-    let (mut world, client) = contexts().await;
+    let (mut world, client, _endpoint) = contexts().await;
     let run = run(&world, "large");
     assert_eq!(run["run"]["status"], "completed", "{}", short(&run));
     let told = event(&run, "com.test.used");
@@ -36,7 +35,7 @@ async fn a_large_context_is_decided_on_and_stays_out_of_history() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_a_named_failure_and_the_worker_goes_on() {
-    let (mut world, client) = contexts().await;
+    let (mut world, client, _endpoint) = contexts().await;
     for (kind, says) in [
         ("rows", "context all: database own: take more than 1000 rows from one query"),
         ("row", "context all: database own: take more than 4194304 bytes from one query"),
@@ -65,10 +64,8 @@ async fn what_is_too_large_is_a_named_failure_and_the_worker_goes_on() {
 }
 
 /// The activities below, and an endpoint with large answers.
-async fn contexts() -> (World, Client) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let big = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(answer(listener));
+async fn contexts() -> (World, Client, Endpoint) {
+    let endpoint = Endpoint::start(answer).await;
     let mut world = World::boot().await;
     world.apply_echo();
     let file = world.folder.path().join("contexts.yaml");
@@ -76,32 +73,17 @@ async fn contexts() -> (World, Client) {
     world.ok(&["apply", "--file", file.to_str().unwrap()]);
     let database = world.stack.database_url().to_owned();
     world.start("relay", &[]).await;
-    world.start("worker", &[("SPINE_VALUES__big", &big), ("SPINE_DATABASES__own", &database)]).await;
+    world.start("worker", &[("SPINE_VALUES__big", &endpoint.url), ("SPINE_DATABASES__own", &database)]).await;
     world.start("router", &[]).await;
     let client = temporal::client(world.stack.temporal_address()).await.unwrap();
-    (world, client)
+    (world, client, endpoint)
 }
 
-/// `/N` gives an object of N bytes and a little, until the test ends.
-async fn answer(listener: TcpListener) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        tokio::spawn(async move {
-            let mut request = [0; 2048];
-            let read = stream.read(&mut request).await.unwrap();
-            let line = String::from_utf8_lossy(&request[..read]).into_owned();
-            let bytes: usize = line.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
-            let filler = FILLER.repeat(bytes / FILLER.len());
-            let body = json!({"filler": filler, "name": "of http", "items": [{"n": 7}]}).to_string();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            // A worker that has seen enough leaves: that is what some of these are for.
-            if let Err(error) = stream.write_all((head + &body).as_bytes()).await {
-                eprintln!("the client left: {error}");
-            }
-        });
-    }
+/// `/N` gives an object of N bytes and a little.
+fn answer(request: &Value, _times: usize) -> Answer {
+    let bytes: usize = request["path"].as_str().unwrap()[1..].parse().unwrap();
+    let filler = FILLER.repeat(bytes / FILLER.len());
+    Answer::json(&json!({"filler": filler, "name": "of http", "items": [{"n": 7}]}))
 }
 
 fn run(world: &World, kind: &str) -> Value {

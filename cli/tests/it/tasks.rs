@@ -1,16 +1,14 @@
 //! What tasks can do, and what they withstand.
 
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use spine_testkit::process::{self, Child};
 use spine_testkit::{locate, wait};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
-use tokio::net::{TcpListener, TcpStream};
 
+use crate::endpoint::{Answer, Endpoint};
 use crate::world::{PATIENCE, SOURCE, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,10 +71,7 @@ async fn a_statement_in_another_database_is_a_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_reaches_its_endpoint_and_stands_nowhere_else() {
     const TOKENS: [&str; 2] = ["s3cr3t-of-the-configuration", "s3cr3t-of-a-file"];
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let echo = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let server = tokio::spawn(misbehave(listener, asked.clone()));
+    let echo = Endpoint::start(|request, _| Answer::Whole(200, "text/plain", said(request))).await;
     let mut world = World::boot().await;
     let secrets = world.folder.path().join("secrets");
     std::fs::create_dir(&secrets).unwrap();
@@ -86,7 +81,7 @@ async fn a_secret_reaches_its_endpoint_and_stands_nowhere_else() {
     world.ok(&["apply", "--file", file.to_str().unwrap()]);
     world.start("relay", &[]).await;
     let settings = [
-        ("SPINE_VALUES__echo", echo.as_str()),
+        ("SPINE_VALUES__echo", echo.url.as_str()),
         ("SPINE_SECRETS__token", TOKENS[0]),
         ("SPINE_WORKER__SECRETS_DIR", secrets.to_str().unwrap()),
         ("RUST_LOG", "debug"),
@@ -101,7 +96,7 @@ async fn a_secret_reaches_its_endpoint_and_stands_nowhere_else() {
     assert_eq!(task(&run, "echo")["output"], "/echo/1 Bearer [secret token] {\"n\":1,\"other\":\"[secret rotating]\"}");
     assert_eq!(task(&run, "echo")["request"]["headers"]["Authorization"], "Bearer [secret token]");
     assert_eq!(run["run"]["context"]["who"], "/echo/who Bearer [secret token] ");
-    let sent = asked.lock().unwrap().join("\n");
+    let sent = echo.asked("/").iter().map(said).collect::<Vec<_>>().join("\n");
     for expected in [
         "/echo/who Bearer s3cr3t-of-the-configuration ",
         "/echo/2 Bearer s3cr3t-of-the-configuration {\"n\":2,\"other\":\"s3cr3t-of-a-file\"}",
@@ -132,7 +127,6 @@ async fn a_secret_reaches_its_endpoint_and_stands_nowhere_else() {
             assert!(!text.contains(&form), "{form} stands in {place}:\n{text}");
         }
     }
-    server.abort();
     world.end().await;
 }
 
@@ -160,17 +154,14 @@ spec:
 /// Each endpoint that misbehaves gives a failure with a name, in bounded time and memory, and the worker goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_misbehaves_is_named_and_harms_nobody() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let bad = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let server = tokio::spawn(misbehave(listener, asked.clone()));
+    let bad = Endpoint::start(answer_wrongly).await;
     let mut world = World::boot().await;
     world.apply_echo();
     let file = world.folder.path().join("bad.yaml");
     std::fs::write(&file, BAD).unwrap();
     world.ok(&["apply", "--file", file.to_str().unwrap()]);
     world.start("relay", &[]).await;
-    world.start("worker", &[("SPINE_VALUES__bad", &bad)]).await;
+    world.start("worker", &[("SPINE_VALUES__bad", &bad.url)]).await;
     world.start("router", &[]).await;
     world.ok(&["publish", "--type", "com.test.bad", "--source", SOURCE, "--id", "bad"]);
     let run = world.settled("bad")["runs"][0].take();
@@ -184,11 +175,10 @@ async fn an_endpoint_that_misbehaves_is_named_and_harms_nobody() {
     assert_eq!(failure("binary"), ("InvalidAnswer", json!(1)));
     assert_eq!(failure("garbage"), ("HttpTransport", json!(2)));
     assert_eq!(run["run"]["status"], "failed");
-    assert!(!asked.lock().unwrap().contains(&"/secret".to_owned()), "the redirect was followed");
+    assert!(bad.asked("/secret").is_empty(), "the redirect was followed");
     // The worker that did all this still works.
     world.ask("good");
     assert_eq!(world.settled("good")["runs"][0]["run"]["status"], "completed");
-    server.abort();
     world.end().await;
 }
 
@@ -243,77 +233,27 @@ spec:
     - {id: never, uses: emit, with: {type: com.test.never}}
 "#;
 
-/// A server that answers each path in its own wrong way, and notes who was asked for what.
-async fn misbehave(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let asked = asked.clone();
-        tokio::spawn(async move {
-            // A client that gave up is what most of these paths are for.
-            if let Err(error) = answer_wrongly(stream, &asked).await {
-                eprintln!("the client left: {error}");
-            }
-        });
+/// Each path is answered in its own wrong way.
+fn answer_wrongly(request: &Value, _times: usize) -> Answer {
+    let ok = |rest: &str, body: &[u8]| {
+        Answer::Raw([format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{rest}\r\n\r\n").as_bytes(), body].concat())
+    };
+    match request["path"].as_str().unwrap() {
+        "/stream" => Answer::Endless(Duration::ZERO),
+        "/drip" => Answer::Endless(Duration::from_millis(100)),
+        "/big" => ok("Content-Type: application/json\r\nContent-Length: 5000000", &vec![b' '; 5_000_000]),
+        "/redirect" => Answer::Raw(b"HTTP/1.1 302 Found\r\nLocation: /secret\r\nContent-Length: 0\r\n\r\n".into()),
+        "/json" => ok("Content-Type: application/json", b"{\"a\": "),
+        "/binary" => ok("Content-Type: image/png", &[0x89, 0xff, 0xfe]),
+        "/garbage" => Answer::Raw(b"this is no HTTP\r\n\r\n".into()),
+        _ => Answer::Never,
     }
 }
 
-async fn answer_wrongly(stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut stream = BufStream::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    asked.lock().unwrap().push(path.clone());
-    if path.starts_with("/echo/") {
-        return echo(&mut stream, &path, asked).await;
-    }
-    let head = |rest: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{rest}\r\n\r\n");
-    match path.as_str() {
-        "/stream" | "/drip" => {
-            stream.write_all(head("Content-Type: text/plain").as_bytes()).await?;
-            let pause = Duration::from_millis(if path == "/drip" { 100 } else { 0 });
-            loop {
-                stream.write_all(&[b'x'; 1024]).await?;
-                stream.flush().await?;
-                tokio::time::sleep(pause).await;
-            }
-        }
-        "/big" => {
-            stream.write_all(head("Content-Type: application/json\r\nContent-Length: 5000000").as_bytes()).await?;
-            stream.write_all(&vec![b' '; 5_000_000]).await?;
-        }
-        "/redirect" => {
-            stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /secret\r\nContent-Length: 0\r\n\r\n").await?;
-        }
-        "/json" => stream.write_all((head("Content-Type: application/json") + "{\"a\": ").as_bytes()).await?,
-        "/binary" => {
-            stream.write_all(head("Content-Type: image/png").as_bytes()).await?;
-            stream.write_all(&[0x89, 0xff, 0xfe]).await?;
-        }
-        "/garbage" => stream.write_all(b"this is no HTTP\r\n\r\n").await?,
-        _ => std::future::pending::<()>().await,
-    }
-    stream.flush().await
-}
-
-/// Answers with the path, the `Authorization` and the body that it was sent, and notes them.
-async fn echo(stream: &mut BufStream<TcpStream>, path: &str, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let (mut authorization, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => value.clone_into(&mut authorization),
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    let text = format!("{path} {authorization} {}", String::from_utf8(body).unwrap());
-    asked.lock().unwrap().push(text.clone());
-    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", text.len());
-    stream.write_all((head + &text).as_bytes()).await?;
-    stream.flush().await
+/// The path, the `Authorization` and the body of a request.
+fn said(request: &Value) -> String {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {} {}", word(&request["path"]), word(&request["headers"]["authorization"]), word(&request["body"]))
 }
 
 /// The text that stands in any base64 of something with this in it: without what depends on what follows.

@@ -9,13 +9,13 @@ use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Answer, Endpoint};
 use crate::tasks::task;
 use crate::world::{SOURCE, World, spine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_request_says_arrives_and_what_an_answer_must_be_holds() {
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = Endpoint::start(answer).await;
     let world = started(REQUESTS, &[("SPINE_VALUES__url", &endpoint.url)]).await;
     let run = played(&world, "requests", r#"{"q": "a&b", "tags": ["x", "y"], "none": null}"#);
     let output = |id: &str| {
@@ -78,6 +78,21 @@ async fn what_a_request_says_arrives_and_what_an_answer_must_be_holds() {
     world.end().await;
 }
 
+/// What the first part of the path says, or what was asked.
+fn answer(request: &Value, times: usize) -> Answer {
+    let path = request["path"].as_str().unwrap();
+    match path.split(['/', '?']).nth(1).unwrap_or_default() {
+        "status" => {
+            let status = path.rsplit('/').next().unwrap().parse().unwrap();
+            Answer::Whole(status, "application/problem+json", json!({"status": status}).to_string())
+        }
+        "flaky" if times == 1 => Answer::Whole(503, "text/plain", "later".into()),
+        "html" => Answer::Whole(200, "text/html; charset=utf-8", "<p>no</p>".into()),
+        "empty" => Answer::Whole(200, "application/json", String::new()),
+        _ => Answer::json(request),
+    }
+}
+
 const REQUESTS: &str = r#"
 apiVersion: spine/v1
 kind: Activity
@@ -134,7 +149,7 @@ spec:
 async fn a_private_ca_and_a_client_certificate_are_the_operators_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, other) = (issuer("stock"), issuer("other"));
-    let endpoint = Endpoint::start(Some(acceptor(&ca))).await;
+    let endpoint = Endpoint::start_with(Some(acceptor(&ca)), answer).await;
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();

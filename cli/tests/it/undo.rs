@@ -1,85 +1,40 @@
 //! Runs that don't go straight to their end: undone, cancelled, late, retried, and waiting for other runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use spine_testkit::wait;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 
+use crate::endpoint::{Answer, Endpoint};
 use crate::world::{PATIENCE, SOURCE, World};
 
-/// A service that does and undoes, notes what it was asked under which key, and refuses `/refuse` until it is mended.
-#[derive(Clone, Default)]
-struct Service {
-    asked: Arc<Mutex<Vec<(String, String)>>>,
-    mended: Arc<AtomicBool>,
-}
-
-impl Service {
-    async fn start(&self) -> (String, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = self.clone();
-        let server = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
-                tokio::spawn(async move { service.answer(stream).await.unwrap_or_else(|left| eprintln!("{left}")) });
-            }
-        });
-        (url, server)
-    }
-
-    async fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut stream = BufStream::new(stream);
-        let (mut first, mut key) = (String::new(), String::new());
-        stream.read_line(&mut first).await?;
-        loop {
-            let mut line = String::new();
-            stream.read_line(&mut line).await?;
-            match line.trim_end().split_once(": ") {
-                Some((name, value)) if name.eq_ignore_ascii_case("idempotency-key") => value.clone_into(&mut key),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let what = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-        self.asked.lock().unwrap().push((what.clone(), key));
-        let refused = what.ends_with("/refuse") && !self.mended.load(Ordering::Relaxed);
-        let status = if refused || what.ends_with("/stays") { "400 Bad Request" } else { "200 OK" };
-        let body = json!({"id": what.rsplit('/').next()}).to_string();
-        let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n");
-        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
-        stream.flush().await
-    }
-
-    /// What it was asked since the last call, and the end of each key, from the task on.
-    fn taken(&self) -> Vec<(String, String)> {
-        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
-        asked.into_iter().map(|(what, key)| (what, key.splitn(4, '/').nth(3).unwrap_or_default().to_owned())).collect()
-    }
-}
-
+/// A service that does and undoes, and refuses `/refuse` until it is mended.
 struct Scene {
     world: World,
-    service: Service,
-    server: JoinHandle<()>,
+    service: Endpoint,
+    mended: Arc<AtomicBool>,
 }
 
 impl Scene {
     async fn set() -> Self {
-        let service = Service::default();
-        let (url, server) = service.start().await;
+        let mended = Arc::new(AtomicBool::default());
+        let is_mended = mended.clone();
+        let service = Endpoint::start(move |request, _| {
+            let path = request["path"].as_str().unwrap();
+            let refused = path == "/refuse" && !is_mended.load(Ordering::Relaxed);
+            let status = if refused || path == "/stays" { 400 } else { 200 };
+            Answer::Whole(status, "application/json", json!({"id": path.rsplit('/').next()}).to_string())
+        });
+        let service = service.await;
         let mut world = World::boot().await;
         let file = world.folder.path().join("activities.yaml");
         std::fs::write(&file, ACTIVITIES).unwrap();
         world.ok(&["apply", "--file", file.to_str().unwrap()]);
         world.start("relay", &[]).await;
-        world.start("worker", &[("SPINE_VALUES__service", &url)]).await;
+        world.start("worker", &[("SPINE_VALUES__service", &service.url)]).await;
         world.start("router", &[]).await;
-        Self { world, service, server }
+        Self { world, service, mended }
     }
 
     fn publish(&self, what: &str) -> String {
@@ -95,7 +50,6 @@ impl Scene {
     }
 
     async fn end(self) {
-        self.server.abort();
         self.world.end().await;
     }
 }
@@ -142,7 +96,7 @@ async fn what_failed_is_undone_newest_first_and_a_retry_goes_on_from_what_is_don
     assert_eq!(told(&run, "com.spine.run.failed")[0]["data"]["notUndone"], Value::Null);
 
     // What was undone is done again, under a key of its own; what failed, under the key that it had; what stands, not.
-    scene.service.mended.store(true, Ordering::Relaxed);
+    scene.mended.store(true, Ordering::Relaxed);
     let id = run["run"]["id"].as_str().unwrap();
     scene.world.ok(&["runs", "retry", id]);
     let run = wait::until("the retry has ended", PATIENCE, async || {
@@ -199,7 +153,7 @@ async fn a_cancelled_run_undoes_what_it_did_and_gives_up_what_it_waits_for() {
 
     // From the start: nothing of before stands, and every effect has a name of its own.
     scene.world.ok(&["runs", "retry", &id, "--from-start"]);
-    wait::until("the retry waits", PATIENCE, async || (scene.service.asked.lock().unwrap().len() == 2).then_some(()))
+    wait::until("the retry waits", PATIENCE, async || (scene.service.asked("/").len() == 2).then_some(()))
         .await;
     assert_eq!(scene.service.taken(), pairs([("POST /do/a", "a/0~1"), ("POST /do/b", "b/0~1")]));
     scene.world.ok(&["runs", "cancel", &id]);
