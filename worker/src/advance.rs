@@ -166,8 +166,10 @@ async fn complete_results(
     for mut one in std::mem::take(results) {
         let row = rows.iter().find(|row| row.is(&one.task, one.index));
         match &one.result {
-            Ok(_) if row.is_some_and(|row| row.uses.as_deref() == Some("activity")) => {
-                one.result = Ok(call::output(engine, run, &one.task, one.index, row).await?);
+            Ok(said) => {
+                if let Some(row) = row.filter(|row| row.uses.as_deref() == Some("activity")) {
+                    one.result = Ok(call::output(engine, run, row, said).await?);
+                }
             }
             Err(failure) if failure.is_deadline() => {
                 let task = definition.tasks.iter().find(|task| task.id == one.task);

@@ -65,18 +65,13 @@ pub(crate) async fn open(
     }))
 }
 
-/// What a completed call gives: the run, and what each of its tasks gave.
-pub(crate) async fn output(
-    engine: &Engine,
-    run: &RunRow,
-    task: &str,
-    index: u32,
-    row: Option<&TaskRow>,
-) -> Result<Value, StoreError> {
-    let request = row.and_then(|row| serde_json::from_value(row.request.clone()?).ok());
+/// What a completed call gives: the run, and what each of its tasks gave. `said` names the run where it is not the
+/// one that the call stands for.
+pub(crate) async fn output(engine: &Engine, run: &RunRow, row: &TaskRow, said: &Value) -> Result<Value, StoreError> {
+    let request = row.request.clone().and_then(|request| serde_json::from_value(request).ok());
     let Some(Request::Activity { name, data }) = request else { return Ok(Value::Null) };
-    let retry = row.map(|row| row.retry).unwrap_or_default();
-    let id = names::run_id(&name, &event(run, task, index, retry, data).key());
+    let own = || names::run_id(&name, &event(run, &row.task, row.index, row.retry, data).key());
+    let id = said.as_str().map_or_else(own, str::to_owned);
     let Some(called) = engine.store.load_run(&id).await? else { return Ok(json!({"run": id, "tasks": {}})) };
     let tasks = match engine.definitions.get(&engine.store, &called.activity, called.revision).await? {
         Ok(definition) => outputs(&definition, &engine.store.tasks_of(&id).await?),

@@ -16,15 +16,19 @@ use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::error::{
     ActivityExecutionError, ChildWorkflowExecutionError, IncomingError, RetryState, TimeoutType,
 };
-use temporalio_sdk::{ActivityOptions, ChildWorkflowOptions, TimerOptions, WorkflowContext};
+use temporalio_sdk::{
+    ActivityOptions, ChildWorkflowOptions, StartChildWorkflowExecutionFailedCause as NotStarted, TimerOptions,
+    WorkflowContext,
+};
 use temporalio_workflow::{
     ActivityCancellationType, ActivityCloseTimeouts, ChildWorkflowStartError, TimerResult, WorkflowCancellationToken,
     WorkflowIdReusePolicy,
 };
 
+use crate::follow;
 use crate::protocol::{Child, Limits, Pause, Start, TaskInput};
 use crate::task::Activities;
-use crate::workflow::RunActivity;
+use crate::workflow::{DUPLICATE_OF, RunActivity};
 
 /// How an instance ended: its task, its index, and its output or why it failed.
 pub(crate) type Ended = (String, u32, Result<Value, Failure>);
@@ -104,33 +108,57 @@ async fn wait(
     }
 }
 
-/// Runs another activity. Its run is cancelled, and undoes what it did, when the deadline is over.
+/// How a call went on.
+enum Called {
+    /// Its run is this one's child, and ended well.
+    Completed,
+    /// Another execution makes, or made, the run with this id.
+    Elsewhere(String),
+}
+
+/// Runs another activity. Where that run is there already, its end is the call's.
 async fn call(
     ctx: &WorkflowContext<RunActivity>,
     child: Child,
     deadline: Option<Duration>,
     token: WorkflowCancellationToken,
 ) -> Result<Value, Failure> {
+    match run_child(ctx, &child, deadline, token.clone()).await? {
+        Called::Completed => Ok(Value::Null),
+        Called::Elsewhere(run) => follow::until_end(ctx, run, deadline, token).await,
+    }
+}
+
+/// Runs a child. It is cancelled, and undoes what it did, when the deadline is over. One that failed before is begun
+/// again: that this run was retried is the only way to come here twice.
+async fn run_child(
+    ctx: &WorkflowContext<RunActivity>,
+    child: &Child,
+    deadline: Option<Duration>,
+    token: WorkflowCancellationToken,
+) -> Result<Called, Failure> {
     let options = ChildWorkflowOptions::builder()
         .workflow_id(child.run.clone())
-        .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+        .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicateFailedOnly)
         .cancellation_token(token.clone())
         .build();
     let input = RawValue::from_value(&child.input, &PayloadConverter::default());
-    let started = ctx.start_child_workflow(RunActivity::run, input, options).await;
-    let result = started.map_err(|error| not_started(&child, &error))?.result();
-    let Some(deadline) = deadline else { return called(&child, result.await) };
+    let result = match ctx.start_child_workflow(RunActivity::run, input, options).await {
+        Ok(started) => started.result(),
+        Err(error) => return not_started(child, &error),
+    };
+    let Some(deadline) = deadline else { return called(child, result.await) };
     let timer_token = token.child_token();
     let timer = ctx.timer(TimerOptions::builder(deadline).cancellation_token(timer_token.clone()).build());
     match select(Box::pin(result), Box::pin(timer)).await {
         Either::Left((result, _)) => {
             timer_token.cancel();
-            called(&child, result)
+            called(child, result)
         }
-        Either::Right((TimerResult::Cancelled, result)) => called(&child, result.await),
+        Either::Right((TimerResult::Cancelled, result)) => called(child, result.await),
         Either::Right((TimerResult::Fired, result)) => {
             token.cancel();
-            match called(&child, result.await) {
+            match called(child, result.await) {
                 Err(last) => Err(deadline_over(deadline, Some(&last.message))),
                 completed => completed,
             }
@@ -138,19 +166,25 @@ async fn call(
     }
 }
 
-fn not_started(child: &Child, error: &ChildWorkflowStartError) -> Failure {
+fn not_started(child: &Child, error: &ChildWorkflowStartError) -> Result<Called, Failure> {
     match error {
-        ChildWorkflowStartError::Cancelled(_) => Failure::cancelled("its run was cancelled"),
-        other => Failure::new("CallFailed", format!("run {} could not be started: {other}", child.run)),
+        ChildWorkflowStartError::Cancelled(_) => Err(Failure::cancelled("its run was cancelled")),
+        ChildWorkflowStartError::StartFailed { cause, .. }
+            if *cause == NotStarted::WorkflowAlreadyExists =>
+        {
+            Ok(Called::Elsewhere(child.run.clone()))
+        }
+        other => Err(Failure::new("CallFailed", format!("run {} could not be started: {other}", child.run))),
     }
 }
 
-fn called(child: &Child, result: Result<String, ChildWorkflowExecutionError>) -> Result<Value, Failure> {
+fn called(child: &Child, result: Result<String, ChildWorkflowExecutionError>) -> Result<Called, Failure> {
     let error = match result {
         Ok(said) => {
-            return match said.strip_prefix("skipped: ") {
-                Some(reason) => Err(Failure::new("CallSkipped", reason)),
-                None => Ok(Value::Null),
+            return match (said.strip_prefix("skipped: "), said.strip_prefix(DUPLICATE_OF)) {
+                (Some(reason), _) => Err(Failure::new("CallSkipped", reason)),
+                (_, Some(run)) => Ok(Called::Elsewhere(run.to_owned())),
+                _ => Ok(Called::Completed),
             };
         }
         Err(error) => error,
@@ -213,7 +247,7 @@ fn foreign_result(result: Result<RawValue, ActivityExecutionError>) -> Result<Va
 }
 
 /// What a task's final failure is called: the type that its worker gave it, or what Temporal saw.
-fn failure(error: &ActivityExecutionError) -> Failure {
+pub(crate) fn failure(error: &ActivityExecutionError) -> Failure {
     let ActivityExecutionError::Failed(failed) = error else {
         return match error {
             ActivityExecutionError::Cancelled(_) => Failure::cancelled("its run was cancelled"),

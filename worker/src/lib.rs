@@ -15,6 +15,7 @@ mod context;
 mod definitions;
 mod engine;
 mod flight;
+mod follow;
 mod http;
 mod messages;
 mod payload;

@@ -137,3 +137,23 @@ pub(crate) struct TaskInput {
     pub(crate) run: RunRef,
     pub(crate) timeout: Duration,
 }
+
+/// The input of `FollowRun`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FollowInput {
+    /// The run's id.
+    pub(crate) run: String,
+}
+
+/// The answer of `FollowRun`: how the run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub(crate) enum End {
+    /// Well.
+    Completed,
+    /// It failed or was cancelled.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}

@@ -18,11 +18,12 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use crate::advance;
 use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
+use crate::follow;
 use crate::http::{Attempt, Outbound};
 use crate::messages::{self, Sending};
 use crate::payload::MAX_ANSWER_BYTES;
 use crate::progress;
-use crate::protocol::{AdvanceInput, Next, RunRef, TaskInput};
+use crate::protocol::{AdvanceInput, End, FollowInput, Next, RunRef, TaskInput};
 use crate::secrets::Revealed;
 
 /// What the worker registers.
@@ -49,6 +50,17 @@ impl Activities {
     pub(crate) async fn run_task(self: Arc<Self>, ctx: ActivityContext, input: TaskInput) -> Result<(), ActivityError> {
         let (run, _) = identity(&ctx)?;
         attempt(&self.engine, &run, ctx.info().attempt, &input).await
+    }
+
+    /// How a run ended that another execution makes. Fails, to be tried again, as long as that goes on.
+    #[activity(name = "FollowRun")]
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: FollowInput,
+    ) -> Result<End, ActivityError> {
+        let looked = follow::end(&self.engine.store, &input.run).await;
+        looked.map_err(|error| store_failure(&error, true))?.map_err(|goes_on| refuse(&goes_on, true))
     }
 }
 

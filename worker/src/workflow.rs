@@ -22,6 +22,9 @@ use crate::task::Activities;
 /// How long one `AdvanceRun` may take: the longest context timeout three times over, and the database.
 const ADVANCE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What an execution says that did nothing, because the run that follows has done it. Part of recorded histories.
+pub(crate) const DUPLICATE_OF: &str = "duplicate of ";
+
 /// One execution of a revision.
 #[workflow]
 #[derive(Default)]
@@ -54,7 +57,7 @@ impl RunActivity {
                     awaited
                 }
                 Next::Completed => return Ok("completed".into()),
-                Next::Duplicate { of } => return Ok(format!("duplicate of {of}")),
+                Next::Duplicate { of } => return Ok(format!("{DUPLICATE_OF}{of}")),
                 Next::Skipped { reason } => return Ok(format!("skipped: {reason}")),
                 Next::Failed { failure } => return Err(fail(&failure).into()),
                 Next::Cancelled { failure } => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what can't be had fails the test")]
 
 mod arrows;
+mod calls;
 mod change;
 mod commands;
 mod contexts;

@@ -54,16 +54,16 @@ impl Scene {
     }
 }
 
-fn told<'a>(run: &'a Value, event_type: &str) -> Vec<&'a Value> {
+pub(crate) fn told<'a>(run: &'a Value, event_type: &str) -> Vec<&'a Value> {
     let events = run["events"].as_array().unwrap().iter().map(|event| &event["event"]);
     events.filter(|event| event["type"] == event_type).collect()
 }
 
-fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
+pub(crate) fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
     run["tasks"].as_array().unwrap().iter().find(|task| task["task"] == id).unwrap_or_else(|| panic!("{id}: {run:#}"))
 }
 
-fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
+pub(crate) fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
     expected.map(|(what, key)| (what.to_owned(), key.to_owned())).into()
 }
 

@@ -23,6 +23,8 @@ pub const RUN_WORKFLOW: &str = "RunActivity";
 pub const ADVANCE_ACTIVITY: &str = "AdvanceRun";
 /// The Temporal activity that performs one of our own tasks.
 pub const TASK_ACTIVITY: &str = "RunTask";
+/// The Temporal activity that waits for the end of a run that another execution makes.
+pub const FOLLOW_ACTIVITY: &str = "FollowRun";
 /// The signal that has a run look at its rows again.
 pub const WAKE_SIGNAL: &str = "Wake";
 

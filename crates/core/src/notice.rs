@@ -16,6 +16,11 @@ pub fn source(activity: &str) -> String {
     format!("/spine/activities/{activity}")
 }
 
+/// The id of the event that a call of another activity stands for.
+pub fn call_id(run: &str, task: &str, index: u32, retry: u32) -> String {
+    format!("{run}/{task}/{index}{}", crate::names::retry_suffix(retry))
+}
+
 /// The output of an `emit` task: what names the event that it emitted.
 pub fn emitted_output(event: &Event) -> Value {
     json!({"type": event.event_type, "source": event.source, "id": event.id})

@@ -43,7 +43,7 @@ pub use registry::{
     NewRevision, Prune, RegistryChanges, RevisionInfo, RevisionRow,
 };
 pub use relay_lock::RelayLock;
-pub use retry::RetryFrom;
+pub use retry::{Retried, RetryFrom};
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};
 pub use step::{AuditEntry, FinishedTask, NewTask, StepRecord};
 pub use summaries::{RunFilter, RunSummary};

@@ -1,9 +1,12 @@
 //! `spine runs cancel` and `spine runs retry`.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, anyhow, bail};
 use spine_core::names;
 use spine_core::run::{RunInput, RunStatus, RunTrigger};
-use spine_store::{RetryFrom, RunRow, RunSummary};
+use spine_core::words;
+use spine_store::{Retried, RetryFrom, RunRow, RunSummary, Store};
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::{
     Client, WorkflowCancelOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
@@ -16,6 +19,11 @@ use crate::args::Global;
 use crate::args::runs::{Cancel, Retry};
 use crate::commands::apply::author;
 use crate::connect;
+
+/// How long the workflow of a run that has ended may take to close: a worker that is alive closes it at once.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How soon it is looked again whether it has.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Asks a run to end: what it did is undone, newest first, and then it is cancelled.
 pub(crate) async fn cancel(global: &Global, options: &Cancel) -> anyhow::Result<()> {
@@ -42,15 +50,35 @@ pub(crate) async fn retry(global: &Global, options: &Retry) -> anyhow::Result<()
     let id = find::one(&store, &options.run).await?.id;
     let client = connect::temporal(&config).await?;
     let from = if options.from_start { RetryFrom::Start } else { RetryFrom::Done };
-    let run = store.retry_run(&id, from, &author()).await?;
+    let Retried { run, called } = store.retry_run(&id, from, &author()).await?;
     let again = format!("`spine runs retry {id}` tries it again");
-    if !start(&client, &run).await.with_context(|| format!("start run {id}; {again}"))?
-        && store.load_run(&id).await?.is_some_and(|run| run.temporal_run_id.is_none())
-    {
-        bail!("the last execution of run {id} has not closed yet; {again}");
+    if !begin(&store, &client, &run).await.with_context(|| format!("start run {id}; {again}"))? {
+        bail!("the last execution of run {id} has not closed within {}; {again}", words::span(CLOSING));
     }
     println!("{id}: goes on, retry {}", run.retries);
+    for called in called {
+        println!("{called}: was called by it, and goes on as well");
+    }
     Ok(())
+}
+
+/// Starts the run; false if its last execution does not close. A run ends in its rows a moment before Temporal closes
+/// its workflow, and an execution that has not closed may still take the retry itself.
+async fn begin(store: &Store, client: &Client, run: &RunRow) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        if start(client, run).await? || store.load_run(&run.id).await?.is_none_or(|run| run.temporal_run_id.is_some()) {
+            return Ok(true);
+        }
+        if begun.elapsed() >= CLOSING {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("{}: waiting for its last execution to close", run.id);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Whether Temporal started it now; else there is an execution already.
