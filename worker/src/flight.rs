@@ -26,6 +26,7 @@ use temporalio_workflow::{
 };
 
 use crate::follow;
+use crate::heartbeat;
 use crate::protocol::{Child, Limits, Pause, Start, TaskInput};
 use crate::task::Activities;
 use crate::workflow::{DUPLICATE_OF, RunActivity};
@@ -212,6 +213,8 @@ fn options(start: &Start, token: &WorkflowCancellationToken) -> ActivityOptions 
         .activity_id(format!("{}/{}", start.task, start.index))
         .maybe_task_queue(start.foreign.as_ref().map(|foreign| foreign.task_queue.clone()))
         .retry_policy(retry(&start.limits))
+        // A foreign worker's activity may know nothing of heartbeats.
+        .maybe_heartbeat_timeout(start.foreign.is_none().then_some(heartbeat::SILENCE))
         .cancellation_token(token.clone())
         // What is under way ends first: only then is it known whether there is something to undo.
         .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)
@@ -256,7 +259,9 @@ pub(crate) fn failure(error: &ActivityExecutionError) -> Failure {
     };
     let state = failed.retry_state();
     if state == RetryState::CancelRequested {
-        return Failure::cancelled("its run was cancelled, and it was not tried again");
+        let unknown = matches!(error.reason(), Some(IncomingError::Timeout(_)));
+        let unknown = if unknown { "; how far its last attempt came is not known" } else { "" };
+        return Failure::cancelled(format!("its run was cancelled, and it was not tried again{unknown}"));
     }
     let last = match error.reason() {
         Some(IncomingError::Application(application)) => {
@@ -269,6 +274,10 @@ pub(crate) fn failure(error: &ActivityExecutionError) -> Failure {
         }
         Some(IncomingError::Timeout(timeout)) if timeout.timeout_type() == TimeoutType::ScheduleToClose => {
             return Failure::deadline("its deadline is over");
+        }
+        Some(IncomingError::Timeout(timeout)) if timeout.timeout_type() == TimeoutType::Heartbeat => {
+            let silence = words::span(heartbeat::SILENCE);
+            Failure::timed_out(format!("its worker was not heard of for {silence}; how far it came is not known"))
         }
         Some(IncomingError::Timeout(timeout)) => {
             Failure::timed_out(format!("an attempt took too long ({:?})", timeout.timeout_type()))

@@ -16,6 +16,7 @@ mod definitions;
 mod engine;
 mod flight;
 mod follow;
+mod heartbeat;
 mod http;
 mod messages;
 mod payload;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use spine_core::names;
 use spine_runtime::shutdown::Shutdown;
 use temporalio_client::Client;
+use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder, WorkerTuner};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use thiserror::Error;
 
@@ -51,6 +53,10 @@ use engine::Engine;
 
 /// How long a task that runs when the worker is told to stop may go on before it is cancelled.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How many runs may be decided at once. They wait for the database and for lookups: 100 keep those busy, and the
+/// memory for them small.
+const MAX_STEPS: usize = 100;
 
 /// Why the worker stopped other than by being told to.
 #[derive(Debug, Error)]
@@ -95,6 +101,8 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
         .map_err(|error| start(&error))?
         .register_activities(activities)
         .graceful_shutdown_period(GRACE)
+        .max_heartbeat_throttle_interval(heartbeat::BEAT)
+        .tuner(slots(max_tasks))
         .build();
     tracing::debug!(max_tasks, "worker starts");
     let mut worker = Worker::new(&runtime, client.clone(), options).map_err(|error| start(&error))?;
@@ -113,4 +121,14 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
     };
     component.down("it has stopped");
     result.map_err(|error| WorkerError::Run(error.to_string()))
+}
+
+fn slots(max_tasks: usize) -> WorkerTuner {
+    let slots = TunerHolder::builder()
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(MAX_STEPS))
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(max_tasks))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(MAX_STEPS))
+        // We have no Nexus operations, and no slots for them is not allowed.
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1));
+    slots.build().into()
 }

@@ -19,6 +19,7 @@ use crate::advance;
 use crate::context::{chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
 use crate::follow;
+use crate::heartbeat;
 use crate::http::{Attempt, Outbound};
 use crate::messages::{self, Sending};
 use crate::payload::MAX_ANSWER_BYTES;
@@ -49,7 +50,7 @@ impl Activities {
     #[activity(name = "RunTask")]
     pub(crate) async fn run_task(self: Arc<Self>, ctx: ActivityContext, input: TaskInput) -> Result<(), ActivityError> {
         let (run, _) = identity(&ctx)?;
-        attempt(&self.engine, &run, ctx.info().attempt, &input).await
+        heartbeat::beside(&ctx, attempt(&self.engine, &run, ctx.info().attempt, &input)).await
     }
 
     /// How a run ended that another execution makes. Fails, to be tried again, as long as that goes on.

@@ -1,6 +1,7 @@
 //! An HTTP endpoint for tests: it keeps what it was asked, and answers as its test says.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) enum Answer {
     Raw(Vec<u8>),
     /// A head, and then a kilobyte after each pause, for ever.
     Endless(Duration),
+    /// What this gives, once it does.
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
     /// Nothing, for ever.
     Never,
 }
@@ -114,7 +117,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: &Service) -
         asked.push(request.clone());
         asked.iter().filter(|other| other["path"] == request["path"]).count()
     };
-    match (service.handler)(&request, times) {
+    let answer = match (service.handler)(&request, times) {
+        Answer::Later(later) => later.await,
+        answer => answer,
+    };
+    match answer {
         Answer::Whole(status, content_type, body) => {
             let head = format!(
                 "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: {content_type}\r\n\
@@ -135,7 +142,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: &Service) -
                 tokio::time::sleep(pause).await;
             }
         }
-        Answer::Never => std::future::pending().await,
+        Answer::Later(_) | Answer::Never => std::future::pending().await,
     }
     stream.flush().await?;
     stream.shutdown().await

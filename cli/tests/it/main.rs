@@ -12,6 +12,7 @@ mod endpoint;
 mod events;
 mod explain;
 mod faults;
+mod heartbeats;
 mod histories;
 mod people;
 mod registry;
