@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use spine_core::activity::Activity;
 use spine_core::canonical;
 use spine_core::expression::Scope;
@@ -16,11 +15,12 @@ use spine_runtime::metrics::labels::Run;
 use spine_store::{Escalated, NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
 
 use crate::call;
-use crate::context;
+use crate::context::{self, Held};
 use crate::engine::{Engine, RunView};
 use crate::people::{self, Over};
 use crate::progress::{self, Position};
 use crate::protocol::{AdvanceInput, Next};
+use crate::room;
 use crate::starting;
 use crate::tick;
 use crate::writer::{Writer, is_waiting};
@@ -32,7 +32,7 @@ pub(crate) async fn advance(
     execution: &str,
     question: AdvanceInput,
 ) -> Result<Next, StoreError> {
-    let run = match engine.store.load_run(id).await? {
+    let run = match engine.store.load_run_within(id, room::SMALL_BYTES).await? {
         Some(run) => run,
         None => match open(engine, id, execution, &question.input).await? {
             Ok(run) => run,
@@ -109,7 +109,8 @@ async fn proceed(
     mut question: AdvanceInput,
 ) -> Result<Next, StoreError> {
     let scope = engine.scope(&run.event, &RunView { id: &run.id, activity: &run.activity, revision: run.revision });
-    let (context, hash) = match resolve(engine, run, definition, &scope).await? {
+    // Its place is kept until all is decided.
+    let Held { context, hash, place: _place } = match resolve(engine, run, definition, &scope).await? {
         Ok(resolved) => resolved,
         Err(failure) => return fail(engine, run, failure).await,
     };
@@ -250,14 +251,14 @@ async fn resolve(
     run: &RunRow,
     definition: &Activity,
     scope: &Scope,
-) -> Result<Result<(Value, String), Failure>, StoreError> {
-    if let (Some(context), Some(hash)) = (&run.context, &run.context_hash) {
-        return Ok(Ok((context.clone(), hash.clone())));
+) -> Result<Result<Held, Failure>, StoreError> {
+    if let Some(held) = context::stored(engine, run).await? {
+        return Ok(Ok(held));
     }
     match context::resolve(engine, &definition.context, scope).await {
-        Ok(context) => {
+        Ok((context, place)) => {
             let stored = engine.store.set_context(&run.id, &context, &canonical::hash(&context)).await?;
-            Ok(Ok((stored.context, stored.hash)))
+            Ok(Ok(Held { context: stored.context, hash: stored.hash, place }))
         }
         Err(failure) => Ok(Err(failure)),
     }

@@ -72,7 +72,7 @@ pub(crate) async fn output(engine: &Engine, run: &RunRow, row: &TaskRow, said: &
     let Some(Request::Activity { name, data }) = request else { return Ok(Value::Null) };
     let own = || names::run_id(&name, &event(run, &row.task, row.index, row.retry, data).key());
     let id = said.as_str().map_or_else(own, str::to_owned);
-    let Some(called) = engine.store.load_run(&id).await? else { return Ok(json!({"run": id, "tasks": {}})) };
+    let Some(called) = engine.store.load_run_within(&id, 0).await? else { return Ok(json!({"run": id, "tasks": {}})) };
     let tasks = match engine.definitions.get(&engine.store, &called.activity, called.revision).await? {
         Ok(definition) => outputs(&definition, &engine.store.tasks_of(&id).await?),
         Err(_) => Map::new(),

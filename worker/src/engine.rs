@@ -16,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::definitions::Definitions;
 use crate::http::{Attempt, HttpClient, TlsFiles};
 use crate::messages::Messages;
+use crate::room::Room;
 use crate::secrets::Secrets;
 
 /// What the worker works with.
@@ -49,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) http: HttpClient,
     pub(crate) messages: Arc<dyn Messages>,
     pub(crate) definitions: Definitions,
+    pub(crate) room: Room,
     values: Arc<Value>,
 }
 
@@ -69,6 +71,7 @@ impl Engine {
             http: HttpClient::new(resources.tls),
             messages: resources.messages,
             definitions: Definitions::default(),
+            room: Room::new(),
             values: Arc::new(Value::Object(resources.values.into_iter().collect())),
         }
     }

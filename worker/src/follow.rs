@@ -49,7 +49,7 @@ pub(crate) async fn until_end(
 
 /// How the run has ended, or that it has not.
 pub(crate) async fn end(store: &Store, id: &str) -> Result<Result<End, Failure>, StoreError> {
-    let Some(run) = store.load_run(id).await? else {
+    let Some(run) = store.load_run_within(id, 0).await? else {
         return Ok(Err(Failure::new("CallNotEnded", format!("run {id} has not begun"))));
     };
     let named = |failure: Option<Failure>| {

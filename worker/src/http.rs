@@ -183,7 +183,7 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// The failure of an answer that is larger than may be read.
 pub(crate) fn too_large(what: &str, max_bytes: usize) -> Attempt {
-    fatal("AnswerTooLarge", format!("{what} answered more than {max_bytes} bytes"))
+    fatal(payload::TOO_LARGE, format!("{what} answered more than {max_bytes} bytes"))
 }
 
 /// A failure that no other attempt would mend.

@@ -24,6 +24,7 @@ mod people;
 mod progress;
 mod protocol;
 mod replay;
+mod room;
 mod secrets;
 mod starting;
 mod task;

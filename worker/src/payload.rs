@@ -8,6 +8,8 @@ use crate::http::{Attempt, fatal};
 
 /// The most bytes of an answer that are read: what an expression's result may have.
 pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The type of the failure of an answer that is larger than may be read.
+pub(crate) const TOO_LARGE: &str = "AnswerTooLarge";
 
 /// The type of a body whose task names none.
 pub(crate) const JSON: &str = "application/json";

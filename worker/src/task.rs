@@ -16,7 +16,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::advance;
-use crate::context::{chain, sql_failed};
+use crate::context::{self, chain, sql_failed};
 use crate::engine::{Engine, RunView, now};
 use crate::follow;
 use crate::heartbeat;
@@ -25,6 +25,7 @@ use crate::messages::{self, Sending};
 use crate::payload::MAX_ANSWER_BYTES;
 use crate::progress;
 use crate::protocol::{AdvanceInput, End, FollowInput, Next, RunRef, TaskInput};
+use crate::room;
 use crate::secrets::Revealed;
 
 /// What the worker registers.
@@ -128,11 +129,13 @@ async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(
         return Ok((request, Revealed::default()));
     };
     let secrets = engine.secrets.reveal(names).await?;
-    let run = engine.store.load_run(&row.run).await.map_err(stored)?;
+    let run = engine.store.load_run_within(&row.run, room::SMALL_BYTES).await.map_err(stored)?;
     let run = run.ok_or_else(|| fatal(Failure::new("UnknownRun", format!("there is no run {}", row.run))))?;
     let rows = engine.store.tasks_of(&row.run).await.map_err(stored)?;
     let view = RunView { id: &run.id, activity: &run.activity, revision: run.revision };
-    let scope = engine.scope(&run.event, &view).with("context", run.context.clone().unwrap_or_default());
+    let held = context::stored(engine, &run).await.map_err(stored)?;
+    let (context, _place) = held.map(|held| (held.context, held.place)).unwrap_or_default();
+    let scope = engine.scope(&run.event, &view).with("context", context);
     let progress = progress::of(&definition, &rows, &[]).progress;
     let request = planning::reveal(&execution, input.index, &scope.with_secrets(secrets.values()), &progress);
     Ok((request.map_err(fatal)?, secrets))

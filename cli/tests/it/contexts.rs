@@ -1,13 +1,14 @@
 //! Contexts of any size up to their bound: kept out of Temporal's history, and harmless beyond it.
 
 use serde_json::{Value, json};
-use spine_testkit::temporal;
+use spine_testkit::{temporal, wait};
 use temporalio_client::Client;
+use tokio::sync::watch;
 
 use crate::endpoint::{Answer, Endpoint};
 use crate::histories::closed_history;
 use crate::tasks::base64;
-use crate::world::{SOURCE, World};
+use crate::world::{PATIENCE, SOURCE, World};
 
 /// What fills large values; it must stand in no history.
 const FILLER: &str = "kept-out-of-history/";
@@ -63,9 +64,52 @@ async fn what_is_too_large_is_a_named_failure_and_the_worker_goes_on() {
     world.end().await;
 }
 
+/// What is larger than it first seemed is looked up again, a few runs at a time; meanwhile others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_contexts_take_turns_and_small_ones_pass_them() {
+    const RUNS: usize = 24;
+    const AT_ONCE: usize = 8;
+    let (open, gate) = watch::channel(false);
+    let endpoint = Endpoint::start(move |_, times| {
+        let answer = Answer::json(&json!({"filler": FILLER.repeat(20_000)}));
+        let mut gate = gate.clone();
+        match times {
+            1 => answer,
+            _ => Answer::Later(Box::pin(async move {
+                gate.wait_for(|open| *open).await.unwrap();
+                answer
+            })),
+        }
+    })
+    .await;
+    let (mut world, _) = started(&endpoint).await;
+    let id = |n: usize| format!("turn-{n}");
+    for n in 0..RUNS {
+        world.ok(&["publish", "--type", "com.test.turns", "--source", SOURCE, "--id", &id(n)]);
+    }
+    let asked = || endpoint.asked("/turn-").len();
+    wait::until("all know that they are large, and some have room", PATIENCE, async || {
+        (asked() == RUNS + AT_ONCE).then_some(())
+    })
+    .await;
+    still_works(&mut world);
+    assert_eq!(asked(), RUNS + AT_ONCE, "no more than have room");
+    open.send_replace(true);
+    for n in 0..RUNS {
+        assert_eq!(world.settled(&id(n))["runs"][0]["run"]["status"], "completed");
+    }
+    assert_eq!(asked(), 2 * RUNS);
+    world.end().await;
+}
+
 /// The activities below, and an endpoint with large answers.
 async fn contexts() -> (World, Client, Endpoint) {
     let endpoint = Endpoint::start(answer).await;
+    let (world, client) = started(&endpoint).await;
+    (world, client, endpoint)
+}
+
+async fn started(endpoint: &Endpoint) -> (World, Client) {
     let mut world = World::boot().await;
     world.apply_echo();
     let file = world.folder.path().join("contexts.yaml");
@@ -76,7 +120,7 @@ async fn contexts() -> (World, Client, Endpoint) {
     world.start("worker", &[("SPINE_VALUES__big", &endpoint.url), ("SPINE_DATABASES__own", &database)]).await;
     world.start("router", &[]).await;
     let client = temporal::client(world.stack.temporal_address()).await.unwrap();
-    (world, client, endpoint)
+    (world, client)
 }
 
 /// `/N` gives an object of N bytes and a little.
@@ -125,6 +169,16 @@ spec:
       with:
         type: com.test.used
         data: {name: "${ context.http.name }", last: "${ tasks.find.output.rows[0].n }", rows: "${ size(context.sql) }"}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: turns}
+spec:
+  on: [{event: com.test.turns}]
+  context:
+    all: {http: {url: "${ config.big }/${ event.id }"}, timeout: 1m}
+  tasks:
+    - {id: use, uses: emit, with: {type: com.test.turned}}
 ---
 apiVersion: spine/v1
 kind: Activity

@@ -22,7 +22,7 @@ use crate::ACQUIRE_TIMEOUT;
 
 /// The most rows that one query may return.
 pub const MAX_ROWS: usize = 1000;
-/// The most bytes of JSON that one query may return.
+/// The most bytes of JSON that one query may be allowed to return.
 pub const MAX_BYTES: usize = 4 << 20;
 /// Few: these are somebody else's connections.
 const MAX_CONNECTIONS: u32 = 4;
@@ -97,12 +97,18 @@ impl QueryDatabase {
     }
 
     /// Runs one statement that returns rows, in a read-only transaction, and returns a list with one
-    /// object per row. `args` are its `$1`, `$2`, …; times come back in UTC.
-    pub async fn query(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
-        within(timeout, self.answer(sql, args, timeout)).await
+    /// object per row, of at most `most` bytes in all. `args` are its `$1`, `$2`, …; times come back in UTC.
+    pub async fn query(
+        &self,
+        sql: &str,
+        args: &[Value],
+        timeout: Duration,
+        most: usize,
+    ) -> Result<Value, QueryError> {
+        within(timeout, self.answer(sql, args, timeout, most)).await
     }
 
-    async fn answer(&self, sql: &str, args: &[Value], timeout: Duration) -> Result<Value, QueryError> {
+    async fn answer(&self, sql: &str, args: &[Value], timeout: Duration, most: usize) -> Result<Value, QueryError> {
         let mut transaction = self.pool.begin_with("begin read only").await.map_err(QueryError::Database)?;
         let connection = &mut *transaction;
         settle(connection, timeout).await.map_err(QueryError::Database)?;
@@ -110,10 +116,10 @@ impl QueryDatabase {
         let limit = MAX_ROWS + 1;
         // The line breaks keep a comment at the query's end from taking the rest with it.
         let query = format!("select to_jsonb(q)::text as line from (\n{sql}\n) q limit {limit}");
-        let query = bounded(&query, MAX_BYTES);
+        let query = bounded(&query, most);
         prepare(connection, &query).await.map_err(QueryError::Database)?;
         let types = parameter_types(connection).await.map_err(QueryError::Database)?;
-        let rows = rows(connection, &literal::list(args, &types)?, MAX_BYTES).await?;
+        let rows = rows(connection, &literal::list(args, &types)?, most).await?;
         transaction.rollback().await.map_err(QueryError::Database)?;
         Ok(Value::Array(rows))
     }

@@ -171,6 +171,32 @@ impl Store {
         Ok(sqlx::query_as("select * from run where id = $1").bind(id).fetch_optional(&self.pool).await?)
     }
 
+    /// The same, without a context of more than `most` bytes; its hash is there, and [`Store::context_bytes`] tells
+    /// how many it has.
+    pub async fn load_run_within(&self, id: &str, most: usize) -> Result<Option<RunRow>, StoreError> {
+        let run = sqlx::query_as(
+            "select id, temporal_run_id, activity, revision, trigger, event, event_key, replay, retries, status, key,
+                case when octet_length(context::text) <= $2 then context end as context, context_hash, context_at,
+                error, started_at, closed_at
+            from run where id = $1",
+        )
+        .bind(id)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(run)
+    }
+
+    /// How many bytes of JSON the context of a run has; 0 if it has none.
+    pub async fn context_bytes(&self, id: &str) -> Result<usize, StoreError> {
+        let bytes: Option<i32> =
+            sqlx::query_scalar("select coalesce(octet_length(context::text), 0) from run where id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default())
+    }
+
     /// Gives a run that is to be retried to this execution; says whether it has it.
     pub async fn claim_run(&self, id: &str, execution: &str) -> Result<bool, StoreError> {
         sqlx::query("update run set temporal_run_id = $2 where id = $1 and temporal_run_id is null")
@@ -178,7 +204,7 @@ impl Store {
             .bind(execution)
             .execute(&self.pool)
             .await?;
-        let run = self.load_run(id).await?;
+        let run = self.load_run_within(id, 0).await?;
         Ok(run.is_some_and(|run| run.temporal_run_id.as_deref() == Some(execution)))
     }
 

@@ -2,7 +2,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spine_store::{QueryDatabase, QueryError};
+use spine_store::{MAX_BYTES, QueryDatabase, QueryError};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::Database;
@@ -63,10 +63,10 @@ async fn arguments_become_what_their_columns_are() {
     ];
     for (condition, args) in cases {
         let sql = format!("select id from customer where {condition}");
-        let rows = shop.query(&sql, args.as_array().unwrap(), SECOND).await;
+        let rows = shop.query(&sql, args.as_array().unwrap(), SECOND, MAX_BYTES).await;
         assert_eq!(rows.unwrap_or_else(|e| panic!("{condition}: {e:?}")), json!([{"id": 1}]), "{condition}");
     }
-    let text = shop.query("select id from customer where data = $1", &[json!("text")], SECOND).await.unwrap();
+    let text = shop.query("select id from customer where data = $1", &[json!("text")], SECOND, MAX_BYTES).await.unwrap();
     assert_eq!(text, json!([{"id": 2}]));
 }
 
@@ -74,16 +74,16 @@ async fn arguments_become_what_their_columns_are() {
 async fn rows_come_back_as_objects() {
     let shop = shop().await;
     let sql = "select id, name, price, tags, at, data from customer order by id desc; -- the newest first";
-    let error = shop.query(sql, &[], SECOND).await.unwrap_err();
+    let error = shop.query(sql, &[], SECOND, MAX_BYTES).await.unwrap_err();
     assert!(matches!(error, QueryError::Database(_)), "a comment after the semicolon is not patched away");
     let sql = "with c as (select * from customer)\nselect id, price, tags, at from c order by id ;\n";
-    let rows = shop.query(sql, &[], SECOND).await.unwrap();
+    let rows = shop.query(sql, &[], SECOND, MAX_BYTES).await.unwrap();
     let expected = json!([
         {"id": 1, "price": 9.90, "tags": ["a", "b"], "at": "2026-01-02T01:04:05+00:00"},
         {"id": 2, "price": null, "tags": [], "at": null},
     ]);
     assert_eq!(rows, expected);
-    let commented = shop.query("select 1 as one -- really", &[], SECOND).await.unwrap();
+    let commented = shop.query("select 1 as one -- really", &[], SECOND, MAX_BYTES).await.unwrap();
     assert_eq!(commented, json!([{"one": 1}]));
 }
 
@@ -101,13 +101,13 @@ async fn nothing_can_be_written_and_no_statement_added() {
         "select * from customer for update",
     ];
     for sql in attempts {
-        let error = shop.query(sql, &[], SECOND).await.unwrap_err();
+        let error = shop.query(sql, &[], SECOND, MAX_BYTES).await.unwrap_err();
         assert!(matches!(&error, QueryError::Database(_)), "{sql}: {error:?}");
         assert!(!error.is_transient(), "{sql}");
     }
     let injected = json!("'; delete from customer; --");
-    assert_eq!(shop.query("select id from customer where name = $1", &[injected], SECOND).await.unwrap(), json!([]));
-    let left = shop.query("select count(*) as n from customer", &[], SECOND).await.unwrap();
+    assert_eq!(shop.query("select id from customer where name = $1", &[injected], SECOND, MAX_BYTES).await.unwrap(), json!([]));
+    let left = shop.query("select count(*) as n from customer", &[], SECOND, MAX_BYTES).await.unwrap();
     assert_eq!(left, json!([{"n": 2}]));
 }
 
@@ -122,11 +122,11 @@ async fn create_writer(shop: &Shop) {
 async fn what_is_too_much_has_a_name() {
     let shop = shop().await;
     let rows = "select g from generate_series(1, $1) g";
-    let full = shop.query(rows, &[json!(1000)], SECOND * 5).await.unwrap();
+    let full = shop.query(rows, &[json!(1000)], SECOND * 5, MAX_BYTES).await.unwrap();
     assert_eq!(full.as_array().map(Vec::len), Some(1000));
     let error = |sql: &'static str, args: Vec<Value>| {
         let shop = shop.clone();
-        async move { shop.query(sql, &args, SECOND).await.unwrap_err() }
+        async move { shop.query(sql, &args, SECOND, MAX_BYTES).await.unwrap_err() }
     };
     assert!(matches!(error(rows, vec![json!(1001)]).await, QueryError::TooManyRows));
     for wide in ["select repeat('x', 5000000) as x", "select repeat('x', 1500000) as x from generate_series(1, 3)"] {
@@ -137,13 +137,13 @@ async fn what_is_too_much_has_a_name() {
     assert!(matches!(count, QueryError::ArgumentCount { wanted: 2, given: 1 }));
     let kind = error("select id from customer where id = $1", vec![json!("x")]).await;
     assert!(matches!(kind, QueryError::Database(_)) && !kind.is_transient());
-    assert_eq!(shop.query("select 1 as one", &[], SECOND).await.unwrap(), json!([{"one": 1}]));
+    assert_eq!(shop.query("select 1 as one", &[], SECOND, MAX_BYTES).await.unwrap(), json!([{"one": 1}]));
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_transient() {
     let nowhere = QueryDatabase::connect_lazy("postgres://postgres@127.0.0.1:1/none").unwrap();
-    assert!(nowhere.query("select 1", &[], Duration::from_millis(100)).await.unwrap_err().is_transient());
+    assert!(nowhere.query("select 1", &[], Duration::from_millis(100), MAX_BYTES).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]
@@ -214,6 +214,6 @@ async fn a_role_that_may_not_make_the_table_is_told_what_to_run() {
 }
 
 async fn count(shop: &Shop, condition: &str) -> i64 {
-    let rows = shop.query(&format!("select count(*) as n from customer where {condition}"), &[], SECOND).await.unwrap();
+    let rows = shop.query(&format!("select count(*) as n from customer where {condition}"), &[], SECOND, MAX_BYTES).await.unwrap();
     rows[0]["n"].as_i64().unwrap()
 }
