@@ -1,5 +1,6 @@
 //! The catalog: every state of the registry, projected for routers that have no database.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spine_core::catalog::CatalogState;
@@ -94,9 +95,9 @@ async fn documents(
 ) -> Result<Vec<(String, serde_json::Value)>, ProjectionError> {
     let missing = writer.missing(state).await?;
     let documents = resources.store.documents(&missing).await?;
-    let has = |hash: &String| documents.iter().any(|(found, _)| found == hash);
-    match missing.into_iter().find(|hash| !has(hash)) {
-        Some(hash) => Err(ProjectionError::Replaced(hash)),
+    let found: BTreeSet<&str> = documents.iter().map(|(hash, _)| hash.as_str()).collect();
+    match missing.iter().find(|hash| !found.contains(hash.as_str())) {
+        Some(hash) => Err(ProjectionError::Replaced(hash.clone())),
         None => Ok(documents),
     }
 }

@@ -124,8 +124,9 @@ fn build(
     documents: Vec<(String, Value)>,
     before: Option<&Snapshot>,
 ) -> Loaded {
+    let names = if documents.is_empty() { BTreeMap::new() } else { names(state) };
     for (hash, document) in documents {
-        match parse(name_of(state, &hash), &document) {
+        match parse(names.get(hash.as_str()).copied().unwrap_or_default(), &document) {
             Ok(definition) => drop(parsed.0.insert(hash, definition)),
             Err(reason) => return Loaded { result: Err(reason), parsed },
         }
@@ -159,11 +160,10 @@ fn assemble(state: &CatalogState, parsed: &Parsed, before: Option<&Snapshot>) ->
     Ok(Snapshot { index, schemas })
 }
 
-/// The name under which a state holds a document.
-fn name_of<'a>(state: &'a CatalogState, hash: &str) -> &'a str {
-    let activity = state.activities.iter().find(|entry| entry.hash == hash).map(|entry| entry.name.as_str());
-    let event_type = || state.event_types.iter().find(|entry| entry.hash == hash).map(|entry| entry.name.as_str());
-    activity.or_else(event_type).unwrap_or_default()
+/// The name under which a state holds each document, by its hash.
+fn names(state: &CatalogState) -> BTreeMap<&str, &str> {
+    let event_types = state.event_types.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str()));
+    event_types.chain(state.activities.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str()))).collect()
 }
 
 fn parse(name: &str, document: &Value) -> Result<Definition, String> {
