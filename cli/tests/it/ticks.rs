@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures::TryStreamExt as _;
 use serde_json::json;
 use spine_core::run::RunStatus;
 use spine_store::{RunFilter, Store, TickOutcome, TickRow, rfc3339};
 use spine_testkit::wait;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::{Client, NamespacedClient as _};
-use temporalio_common::UntypedWorkflow;
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
-use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::schedule::v1::{SchedulePatch, TriggerImmediatelyRequest};
 use temporalio_common::protos::temporal::api::workflowservice::v1::PatchScheduleRequest;
 use tonic::IntoRequest as _;
 
+use crate::endpoint::{Answer, Endpoint};
 use crate::histories::{closed_history, record};
 use crate::schedules::{NEW_YEAR, SECOND, apply, client, definition, run_event, store, ticks};
 use crate::world::{PATIENCE, World};
@@ -310,19 +307,42 @@ async fn runs_that_overlap() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tick_may_cancel_the_run_before() {
+    let service = Endpoint::start(|_, _| Answer::json(&json!({}))).await;
     let mut world = World::boot().await;
     let store = store(&world).await;
-    apply(&world, &slow("cancels", "every: 2s, overlap: cancel_other"));
-    world.start("worker", &[]).await;
+    apply(&world, CANCELS);
+    world.start("worker", &[("SPINE_VALUES__service", &service.url)]).await;
     let ticks = until_ticks(&store, "cancels", "two ticks run", |ticks| ticks.len() >= 2).await;
     assert!(ticks.iter().all(|tick| tick.outcome == TickOutcome::Ran), "{ticks:#?}");
-    let temporal = client(&world).await;
-    let first = temporal.get_workflow_handle::<UntypedWorkflow>(ticks[0].run.as_deref().unwrap());
-    let history: Vec<_> = first.fetch_history(Default::default()).try_collect().await.unwrap();
-    let asked = |event: &&HistoryEvent| event.event_type() == EventType::WorkflowExecutionCancelRequested;
-    assert!(history.iter().find(asked).is_some(), "{history:#?}");
+    let run = async |tick: usize| store.load_run(ticks[tick].run.as_deref().unwrap()).await.unwrap().unwrap();
+    wait::until("the run before has ended", PATIENCE, async || (run(0).await.status != RunStatus::Running).then_some(()))
+        .await;
+    let cancelled = run(0).await;
+    assert_eq!(cancelled.status, RunStatus::Cancelled, "{cancelled:#?}");
+    let tasks: Vec<_> = store.tasks_of(&cancelled.id).await.unwrap();
+    let ended: Vec<_> = tasks.iter().map(|task| (task.task.as_str(), task.status.as_str())).collect();
+    assert_eq!(ended, [("book", "completed"), ("stay", "cancelled"), ("book.undo", "completed")]);
+    // What the run before did is taken back before the next one begins.
+    wait::until("the next run does its work", PATIENCE, async || (service.asked("/book").len() >= 3).then_some(())).await;
+    let what: Vec<_> = service.taken().into_iter().map(|(what, _)| what).take(3).collect();
+    assert_eq!(what, ["POST /book", "DELETE /book", "POST /book"]);
+    assert!(run(1).await.started_at >= cancelled.closed_at.unwrap());
     world.end().await;
 }
+
+const CANCELS: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: cancels}
+spec:
+  on: [{schedule: {every: 3s, overlap: cancel_other}}]
+  tasks:
+    - id: book
+      uses: http
+      with: {method: POST, url: "${ config.service }/book"}
+      undo: {uses: http, with: {method: DELETE, url: "${ config.service }/book"}}
+    - {id: stay, needs: [book], uses: wait, with: {for: 1h}}
+"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jitter_moves_the_run_and_not_its_name() {
