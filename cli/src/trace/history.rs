@@ -34,6 +34,7 @@ pub(crate) async fn attempts_of(client: &Client, run: &str, tasks: &mut [TaskRow
         Some(AttemptRow {
             task: task.task.clone(),
             index: task.index,
+            retry: 0,
             attempt,
             started_at,
             ended_at: None,

@@ -23,6 +23,7 @@ const INSET: &str = "                 ";
 enum Order {
     Event,
     Opened,
+    Retried,
     Context,
     /// How a task ended that was decided before: it lets others be decided.
     Result,
@@ -114,6 +115,9 @@ fn moments(trace: &RunTrace, decisions: &[Decision], full: bool) -> Vec<Moment> 
     for fact in trace.audit.iter().filter(|fact| fact.fact == "decided") {
         moments.push(moment(fact.at, Order::Decided, "decided", produced(&fact.detail)));
     }
+    for fact in trace.audit.iter().filter(|fact| fact.fact == "retried") {
+        moments.push(moment(fact.at, Order::Retried, "run", retried(&fact.detail)));
+    }
     moments.extend(trace.tasks.iter().flat_map(|task| of_task(task, &trace.attempts)));
     let shown = trace.events.iter().filter(|event| full || !is_notice(event));
     moments.extend(shown.map(|event| moment(event.created_at, Order::Emitted, "emitted", emitted(event))));
@@ -138,6 +142,14 @@ fn decided_by_router(decision: &Decision) -> Option<Moment> {
         "event",
         format!("{what}, catalog {}, delivery {}", decision.catalog_version, decision.delivery),
     ))
+}
+
+/// Who had the run go on, and from where: `retry 1 by ada, from what is done, with run/parent/…`.
+fn retried(detail: &Value) -> String {
+    let word = |name: &str| clip(detail[name].as_str().unwrap_or_default(), WIDTH);
+    let from = if detail["from"] == "start" { "from the start" } else { "from what is done" };
+    let with = detail["with"].as_str().map(|run| format!(", with {}", clip(run, WIDTH))).unwrap_or_default();
+    format!("retry {} by {}, {from}{with}", detail["retry"], word("by"))
 }
 
 /// The task instances that a step decided: `charge, reserve (3 instances)`.
@@ -172,8 +184,9 @@ fn of_task(task: &TaskRow, attempts: &[AttemptRow]) -> Vec<Moment> {
     moments
 }
 
-/// An attempt, and how it failed.
+/// An attempt, and how it failed; `all` are those of its task.
 fn tried(task: &TaskRow, name: &str, one: &AttemptRow, all: &[&AttemptRow]) -> Vec<Moment> {
+    let all: Vec<_> = all.iter().filter(|other| other.retry == one.retry).collect();
     let unseen = one.attempt > 1 && !all.iter().any(|other| other.attempt + 1 == one.attempt);
     let before = task.last_error.as_ref().filter(|_| unseen);
     let before = before.map(|error| format!("; the one before failed: {}", failure(error))).unwrap_or_default();

@@ -99,6 +99,8 @@ async fn a_retry_goes_on_in_the_runs_that_were_called_too() {
     assert_eq!(middle["run"]["retries"], 1, "{middle:#}");
     let retried = middle["audit"].as_array().unwrap().iter().find(|fact| fact["fact"] == "retried").unwrap();
     assert_eq!(retried["detail"]["with"], id, "{retried}");
+    let told = calls.world.ok(&["runs", "show", middle["run"]["id"].as_str().unwrap()]);
+    assert!(told.contains("retry 1 by ") && told.contains(&format!(", from what is done, with {id}")), "{told}");
     calls.world.end().await;
 }
 

@@ -114,6 +114,12 @@ async fn what_failed_is_undone_newest_first_and_a_retry_goes_on_from_what_is_don
     ];
     assert_eq!(asked, pairs(expected));
     assert_eq!(told(&run, "com.test.saga-done").len(), 1, "{run:#}");
+    let whole = scene.world.json(&["runs", "show", id]);
+    let tried = |retry: u64| {
+        let attempts = whole["attempts"].as_array().unwrap().iter();
+        attempts.filter(move |one| one["task"] == "refused" && one["retry"] == retry).map(|one| one["error"]["type"].clone())
+    };
+    assert_eq!(tried(0).chain(tried(1)).collect::<Vec<_>>(), [json!("HttpStatus"), json!(null)], "{whole:#}");
     assert_eq!(told(&run, "com.spine.run.completed").len(), 1);
     let refused = scene.world.spine(&["runs", "retry", id]).output().unwrap();
     assert!(!refused.status.success());

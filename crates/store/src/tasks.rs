@@ -108,8 +108,9 @@ impl Store {
                 update task set attempts = case status when 'created' then greatest(attempts, $4) else attempts end
                 where run = $1 and task = $2 and index = $3 returning *
             ), noted as (
-                insert into task_attempt (run, task, index, attempt)
-                select run, task, index, $4 from begun where status = 'created' on conflict do nothing
+                insert into task_attempt (run, task, index, retry, attempt)
+                select begun.run, task, index, run.retries, $4 from begun join run on run.id = begun.run
+                where begun.status = 'created' on conflict do nothing
             )
             select * from begun",
         )
@@ -134,7 +135,8 @@ impl Store {
         sqlx::query(
             "with ended as (
                 update task_attempt set ended_at = now(), error = $5::json
-                where run = $1 and task = $2 and index = $3 and attempt = $4 and ended_at is null
+                where run = $1 and task = $2 and index = $3 and retry = (select retries from run where id = $1)
+                    and attempt = $4 and ended_at is null
             )
             update task set attempts = $4, last_error = $5::json
             where run = $1 and task = $2 and index = $3 and attempts <= $4 and status = 'created'",

@@ -102,7 +102,9 @@ pub struct AttemptRow {
     pub task: String,
     /// Which instance of it.
     pub index: u32,
-    /// Which attempt, counted from 1.
+    /// Which retry of the run made it; 0 for none.
+    pub retry: u32,
+    /// Which attempt, counted from 1 in each retry.
     pub attempt: u32,
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
@@ -119,6 +121,7 @@ impl FromRow<'_, PgRow> for AttemptRow {
         Ok(Self {
             task: row.try_get("task")?,
             index: row::number(row, "index")?,
+            retry: row::number(row, "retry")?,
             attempt: row::number(row, "attempt")?,
             started_at: row.try_get("started_at")?,
             ended_at: row.try_get("ended_at")?,
