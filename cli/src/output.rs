@@ -41,7 +41,8 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(header: &[&str], rows: impl 
     table.load_style(presets::NOTHING);
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
-        table.add_row(row.into_iter().collect::<Vec<_>>());
+        // What stands in a cell may come from an event: it must not steer the terminal.
+        table.add_row(row.into_iter().map(|cell| clip(&cell, usize::MAX)).collect::<Vec<_>>());
     }
     let text = table.to_string();
     text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
@@ -80,6 +81,12 @@ mod tests {
     use time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_cell_does_not_steer_the_terminal() {
+        let text = table(&["title"], [["a\nb\u{1b}[31mred".to_owned()]]);
+        assert_eq!(text, "TITLE\na\u{fffd}b\u{fffd}[31mred");
+    }
 
     #[test]
     fn spans_are_as_fine_as_they_are_short() {

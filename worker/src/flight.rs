@@ -170,9 +170,7 @@ async fn run_child(
 fn not_started(child: &Child, error: &ChildWorkflowStartError) -> Result<Called, Failure> {
     match error {
         ChildWorkflowStartError::Cancelled(_) => Err(Failure::cancelled("its run was cancelled")),
-        ChildWorkflowStartError::StartFailed { cause, .. }
-            if *cause == NotStarted::WorkflowAlreadyExists =>
-        {
+        ChildWorkflowStartError::StartFailed { cause, .. } if *cause == NotStarted::WorkflowAlreadyExists => {
             Ok(Called::Elsewhere(child.run.clone()))
         }
         other => Err(Failure::new("CallFailed", format!("run {} could not be started: {other}", child.run))),

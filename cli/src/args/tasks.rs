@@ -1,5 +1,6 @@
 //! What can be said after `spine tasks`.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Clone, Debug, Subcommand)]
@@ -33,7 +34,7 @@ pub(crate) enum Tasks {
         #[command(flatten)]
         named: Named,
         /// Why
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
         reason: String,
         #[command(flatten)]
         who: Who,
@@ -43,7 +44,7 @@ pub(crate) enum Tasks {
         #[command(flatten)]
         named: Named,
         /// People and groups who are asked instead
-        #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
+        #[arg(long, required = true, num_args = 1.., value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         to: Vec<String>,
         #[command(flatten)]
         who: Who,
@@ -85,7 +86,7 @@ pub(crate) enum Status {
 /// Which task.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Named {
-    /// The task's id as `list` prints it, or a part that it begins with, or RUN/TASK[/INDEX]
+    /// The task's id as `list` prints it, or its first 4 digits or more, or RUN/TASK[/INDEX]
     pub(crate) task: String,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct Named {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Who {
     /// Who you are [default: the login name]
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = NonEmptyStringValueParser::new())]
     by: Option<String>,
 }
 

@@ -242,7 +242,8 @@ fn told(done: &Done) -> String {
 }
 
 fn asked(asked: &Asked) -> String {
-    let head = format!("{}: {} ticks, {} of them new", asked.schedule, asked.ticks, asked.new);
+    let ticks = if asked.ticks == 1 { "tick" } else { "ticks" };
+    let head = format!("{}: {} {ticks}, {} of them new", asked.schedule, asked.ticks, asked.new);
     std::iter::once(head).chain(asked.runs.iter().cloned()).collect::<Vec<_>>().join("\n")
 }
 

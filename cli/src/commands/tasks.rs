@@ -65,10 +65,19 @@ fn filter(options: &List) -> HumanFilter {
     }
 }
 
-/// The task that is named: by its id or a part that it begins with, or by run, task and index.
+/// The fewest digits of an id that name a task: who means none, as by an empty variable, is not to complete the only
+/// one that there is.
+const MIN_DIGITS: usize = 4;
+
+/// The task that is named: by its id or what that begins with, or by run, task and index.
 async fn find(store: &Store, name: &str) -> anyhow::Result<HumanTask> {
     let mut found = match key(name) {
         Some(key) => store.human_task(&key).await?.into_iter().collect(),
+        None if name.len() < MIN_DIGITS => {
+            let message =
+                format!("{name:?} names no task: write its id, or the first {MIN_DIGITS} digits of that at least");
+            return Err(invalid(message));
+        }
         None => store.human_tasks_by_id(name, 5).await?,
     };
     match (found.pop(), found.as_slice()) {

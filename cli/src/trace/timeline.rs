@@ -118,6 +118,9 @@ fn moments(trace: &RunTrace, decisions: &[Decision], full: bool) -> Vec<Moment> 
     for fact in trace.audit.iter().filter(|fact| fact.fact == "retried") {
         moments.push(moment(fact.at, Order::Retried, "run", retried(&fact.detail)));
     }
+    // The last end stands in the run itself.
+    let ends = trace.audit.iter().filter(|fact| fact.fact == "ended" && Some(fact.at) != run.closed_at);
+    moments.extend(ends.map(|fact| moment(fact.at, Order::Ended, "run", ended_before(&fact.detail))));
     moments.extend(trace.tasks.iter().flat_map(|task| of_task(task, &trace.attempts)));
     let shown = trace.events.iter().filter(|event| full || !is_notice(event));
     moments.extend(shown.map(|event| moment(event.created_at, Order::Emitted, "emitted", emitted(event))));
@@ -150,6 +153,15 @@ fn retried(detail: &Value) -> String {
     let from = if detail["from"] == "start" { "from the start" } else { "from what is done" };
     let with = detail["with"].as_str().map(|run| format!(", with {}", clip(run, WIDTH))).unwrap_or_default();
     format!("retry {} by {}, {from}{with}", detail["retry"], word("by"))
+}
+
+/// How a run ended that was retried then.
+fn ended_before(detail: &Value) -> String {
+    let status = detail["status"].as_str().unwrap_or_default();
+    match serde_json::from_value(detail.clone()) {
+        Ok(error) => format!("{status}: {}", failure(&error)),
+        Err(_) => status.to_owned(),
+    }
 }
 
 /// The task instances that a step decided: `charge, reserve (3 instances)`.

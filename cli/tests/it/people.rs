@@ -123,6 +123,9 @@ async fn an_answer_while_no_worker_runs_counts_and_one_to_a_cancelled_run_does_n
     assert_eq!(told(&run, "com.test.reviewed")["data"]["decision"], "accept");
 
     let task = asked(&world, "review", "2").await;
+    // An empty variable of a shell is nobody, and no task.
+    refused(&world, &["tasks", "complete", "", "--data", r#"{"decision": "accept"}"#], 2, "names no task");
+    refused(&world, &["tasks", "claim", task["id"].as_str().unwrap(), "--by", ""], 2, "a value is required");
     let client = temporal::client(world.stack.temporal_address()).await.unwrap();
     let workflow = client.get_workflow_handle::<UntypedWorkflow>(task["run"].as_str().unwrap());
     workflow.cancel(WorkflowCancelOptions::builder().reason("a mistake").build()).await.unwrap();

@@ -315,15 +315,18 @@ async fn a_tick_may_cancel_the_run_before() {
     let ticks = until_ticks(&store, "cancels", "two ticks run", |ticks| ticks.len() >= 2).await;
     assert!(ticks.iter().all(|tick| tick.outcome == TickOutcome::Ran), "{ticks:#?}");
     let run = async |tick: usize| store.load_run(ticks[tick].run.as_deref().unwrap()).await.unwrap().unwrap();
-    wait::until("the run before has ended", PATIENCE, async || (run(0).await.status != RunStatus::Running).then_some(()))
-        .await;
+    wait::until("the run before has ended", PATIENCE, async || {
+        (run(0).await.status != RunStatus::Running).then_some(())
+    })
+    .await;
     let cancelled = run(0).await;
     assert_eq!(cancelled.status, RunStatus::Cancelled, "{cancelled:#?}");
     let tasks: Vec<_> = store.tasks_of(&cancelled.id).await.unwrap();
     let ended: Vec<_> = tasks.iter().map(|task| (task.task.as_str(), task.status.as_str())).collect();
     assert_eq!(ended, [("book", "completed"), ("stay", "cancelled"), ("book.undo", "completed")]);
     // What the run before did is taken back before the next one begins.
-    wait::until("the next run does its work", PATIENCE, async || (service.asked("/book").len() >= 3).then_some(())).await;
+    wait::until("the next run does its work", PATIENCE, async || (service.asked("/book").len() >= 3).then_some(()))
+        .await;
     let what: Vec<_> = service.taken().into_iter().map(|(what, _)| what).take(3).collect();
     assert_eq!(what, ["POST /book", "DELETE /book", "POST /book"]);
     assert!(run(1).await.started_at >= cancelled.closed_at.unwrap());

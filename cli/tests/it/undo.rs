@@ -117,7 +117,9 @@ async fn what_failed_is_undone_newest_first_and_a_retry_goes_on_from_what_is_don
     let whole = scene.world.json(&["runs", "show", id]);
     let tried = |retry: u64| {
         let attempts = whole["attempts"].as_array().unwrap().iter();
-        attempts.filter(move |one| one["task"] == "refused" && one["retry"] == retry).map(|one| one["error"]["type"].clone())
+        attempts
+            .filter(move |one| one["task"] == "refused" && one["retry"] == retry)
+            .map(|one| one["error"]["type"].clone())
     };
     assert_eq!(tried(0).chain(tried(1)).collect::<Vec<_>>(), [json!("HttpStatus"), json!(null)], "{whole:#}");
     assert_eq!(told(&run, "com.spine.run.completed").len(), 1);
@@ -159,8 +161,7 @@ async fn a_cancelled_run_undoes_what_it_did_and_gives_up_what_it_waits_for() {
 
     // From the start: nothing of before stands, and every effect has a name of its own.
     scene.world.ok(&["runs", "retry", &id, "--from-start"]);
-    wait::until("the retry waits", PATIENCE, async || (scene.service.asked("/").len() == 2).then_some(()))
-        .await;
+    wait::until("the retry waits", PATIENCE, async || (scene.service.asked("/").len() == 2).then_some(())).await;
     assert_eq!(scene.service.taken(), pairs([("POST /do/a", "a/0~1"), ("POST /do/b", "b/0~1")]));
     scene.world.ok(&["runs", "cancel", &id]);
     scene.end().await;

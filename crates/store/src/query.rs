@@ -98,13 +98,7 @@ impl QueryDatabase {
 
     /// Runs one statement that returns rows, in a read-only transaction, and returns a list with one
     /// object per row, of at most `most` bytes in all. `args` are its `$1`, `$2`, …; times come back in UTC.
-    pub async fn query(
-        &self,
-        sql: &str,
-        args: &[Value],
-        timeout: Duration,
-        most: usize,
-    ) -> Result<Value, QueryError> {
+    pub async fn query(&self, sql: &str, args: &[Value], timeout: Duration, most: usize) -> Result<Value, QueryError> {
         within(timeout, self.answer(sql, args, timeout, most)).await
     }
 

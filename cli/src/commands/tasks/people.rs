@@ -23,11 +23,12 @@ pub(super) fn table(rows: &[HumanTask]) -> String {
 }
 
 pub(super) fn task(task: &HumanTask) -> String {
-    let mut lines = vec![task.title.clone(), String::new()];
+    let mut lines = vec![output::clip(&task.title, usize::MAX), String::new()];
     if let Some(description) = &task.description {
-        lines.extend([description.clone(), String::new()]);
+        lines.extend(description.lines().map(|line| output::clip(line, usize::MAX)));
+        lines.push(String::new());
     }
-    let mut fact = |name: &str, value: String| lines.push(format!("{name:<10} {value}"));
+    let mut fact = |name: &str, value: String| lines.push(format!("{name:<10} {}", output::clip(&value, usize::MAX)));
     fact("id", task.id.clone());
     fact("task", task.name());
     fact("status", standing(task));

@@ -66,7 +66,8 @@ async fn arguments_become_what_their_columns_are() {
         let rows = shop.query(&sql, args.as_array().unwrap(), SECOND, MAX_BYTES).await;
         assert_eq!(rows.unwrap_or_else(|e| panic!("{condition}: {e:?}")), json!([{"id": 1}]), "{condition}");
     }
-    let text = shop.query("select id from customer where data = $1", &[json!("text")], SECOND, MAX_BYTES).await.unwrap();
+    let text =
+        shop.query("select id from customer where data = $1", &[json!("text")], SECOND, MAX_BYTES).await.unwrap();
     assert_eq!(text, json!([{"id": 2}]));
 }
 
@@ -106,7 +107,10 @@ async fn nothing_can_be_written_and_no_statement_added() {
         assert!(!error.is_transient(), "{sql}");
     }
     let injected = json!("'; delete from customer; --");
-    assert_eq!(shop.query("select id from customer where name = $1", &[injected], SECOND, MAX_BYTES).await.unwrap(), json!([]));
+    assert_eq!(
+        shop.query("select id from customer where name = $1", &[injected], SECOND, MAX_BYTES).await.unwrap(),
+        json!([])
+    );
     let left = shop.query("select count(*) as n from customer", &[], SECOND, MAX_BYTES).await.unwrap();
     assert_eq!(left, json!([{"n": 2}]));
 }
@@ -214,6 +218,9 @@ async fn a_role_that_may_not_make_the_table_is_told_what_to_run() {
 }
 
 async fn count(shop: &Shop, condition: &str) -> i64 {
-    let rows = shop.query(&format!("select count(*) as n from customer where {condition}"), &[], SECOND, MAX_BYTES).await.unwrap();
+    let rows = shop
+        .query(&format!("select count(*) as n from customer where {condition}"), &[], SECOND, MAX_BYTES)
+        .await
+        .unwrap();
     rows[0]["n"].as_i64().unwrap()
 }
