@@ -9,7 +9,7 @@ use std::sync::Arc;
 use spine_core::activity::Activity;
 use spine_core::canonical;
 use spine_core::expression::Scope;
-use spine_core::planning::{self, Instance, NextUndo, Outcome, Progress};
+use spine_core::planning::{self, Instance, NextUndo, Outcome};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::Run;
 use spine_store::{Escalated, NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
@@ -124,14 +124,21 @@ async fn proceed(
     let outcome = match question.cancelled {
         Some(reason) => Some(Outcome::Cancelled(Failure::cancelled(reason))),
         // An expression that fails now does so once more when what runs has ended.
-        None => decide(definition, &scope, &mut position.progress, &mut writer)
+        None => decide(definition, &scope, &mut position, &mut writer)
             .unwrap_or_else(|failure| Some(Outcome::Failed(failure))),
     };
     match outcome {
         Some(Outcome::Completed) => writer.end(Outcome::Completed, &[]),
         Some(outcome) => wind_up(definition, &scope, outcome, &rows, &mut position, &mut writer),
         None if planning::has_failed(&position.progress) => {
-            give_up_waiting(&rows, "its run failed", &mut position, &mut writer)
+            give_up_waiting(&rows, "its run failed", &mut position, &mut writer);
+            // That may have been all that was waited for: nothing would ask again.
+            if !planning::is_pending(&position.progress) {
+                let decided = decide(definition, &scope, &mut position, &mut writer);
+                if let Some(outcome) = decided.unwrap_or_else(|failure| Some(Outcome::Failed(failure))) {
+                    wind_up(definition, &scope, outcome, &rows, &mut position, &mut writer);
+                }
+            }
         }
         None => {}
     }
@@ -209,7 +216,7 @@ fn wind_up(
         return;
     }
     loop {
-        let Position { progress, completed, undone } = &mut *position;
+        let Position { progress, completed, undone, .. } = &mut *position;
         match planning::undo(definition, scope, progress, completed, undone) {
             NextUndo::Pending => return,
             NextUndo::Done => return writer.end(outcome, &planning::not_undone(undone)),
@@ -269,16 +276,17 @@ async fn resolve(
 fn decide(
     definition: &Activity,
     scope: &Scope,
-    progress: &mut Progress,
+    position: &mut Position,
     writer: &mut Writer<'_>,
 ) -> Result<Option<Outcome>, Failure> {
+    let Position { progress, kept, .. } = position;
     loop {
         let step = planning::advance(definition, scope, progress)?;
         planning::record(progress, &step);
         let mut emitted = false;
         for decided in &step.decided {
-            let output = writer.create(decided, None);
-            if let Some(output) = output {
+            let before = kept.remove(&(decided.task.clone(), decided.index));
+            if let Some(output) = before.or_else(|| writer.create(decided, None)) {
                 planning::settle(progress, &decided.task, decided.index, Instance::Completed(output));
                 emitted = true;
             }

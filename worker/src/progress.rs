@@ -1,5 +1,8 @@
 //! How far a run's tasks have come, from their rows and from what has just ended.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 use spine_core::activity::Activity;
 use spine_core::names;
 use spine_core::planning::{Completed, Instance, Progress, TaskProgress, Undone};
@@ -15,13 +18,17 @@ pub(crate) struct Position {
     pub(crate) completed: Vec<Completed>,
     /// How far what takes them back has come.
     pub(crate) undone: Undone,
+    /// What stays of tasks of which a retry of the run left other instances to be decided again.
+    pub(crate) kept: BTreeMap<(String, u32), Value>,
 }
 
-/// The position that `rows` and `results` together stand for. A result of one of our own tasks that ended well
+/// The position that `rows` and `results` together stand for. A task of which anything is to be decided again is
+/// undecided. A result of one of our own tasks that ended well
 /// carries no output: its row does.
 pub(crate) fn of(activity: &Activity, rows: &[TaskRow], results: &[TaskResult]) -> Position {
     let mut position = Position::default();
     let mut by_end: Vec<&TaskRow> = Vec::new();
+    let undecided: BTreeSet<&str> = rows.iter().filter(|row| row.is_undecided()).map(|row| row.task.as_str()).collect();
     for row in rows {
         if let Some(task) = names::undone_by(&row.task) {
             let of = Completed { task: task.to_owned(), index: row.index };
@@ -39,7 +46,13 @@ pub(crate) fn of(activity: &Activity, rows: &[TaskRow], results: &[TaskResult]) 
                 if matches!(instance, Instance::Completed(_)) {
                     by_end.push(row);
                 }
-                instances(progress, activity, &row.task).push(instance);
+                match instance {
+                    Instance::Completed(output) if undecided.contains(row.task.as_str()) => {
+                        position.kept.insert((row.task.clone(), row.index), output);
+                    }
+                    _ if undecided.contains(row.task.as_str()) => {}
+                    instance => instances(progress, activity, &row.task).push(instance),
+                }
             }
         }
     }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use spine_core::event::Event;
 use spine_core::names;
-use spine_core::notice::{self, RunFacts};
+use spine_core::notice::RunFacts;
 use spine_core::planning::{self, Request};
 use spine_core::run::{Failure, FailureClass, TaskStatus};
 use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
@@ -78,9 +77,6 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
         return Ok(());
     }
     let performed = match revealed(engine, input, &row).await {
-        Ok((Request::Emit { .. }, _)) => {
-            Ok(emission(input, &row, &now()).map(|event| notice::emitted_output(&event)).unwrap_or_default())
-        }
         Ok((request, secrets)) => {
             let key = names::idempotency_key(run, &input.task, input.index, row.retry);
             secrets.hide_from(perform(engine, input, key, request).await)
@@ -195,21 +191,10 @@ async fn complete(
     let (run, now) = (row.run.as_str(), now());
     let uses = row.uses.as_deref().unwrap_or_default();
     let completed = facts(run, input, input.run.retry, &now).task_completed(&input.task, input.index, uses, attempt);
-    let outbox: Vec<_> = emission(input, row, &now)
-        .into_iter()
-        .chain([completed])
-        .map(|event| OutboxEvent { key: run.to_owned(), event, run: Some(run.to_owned()) })
-        .collect();
+    let outbox = [OutboxEvent { key: run.to_owned(), event: completed, run: Some(run.to_owned()) }];
     engine.store.finish_task(run, &input.task, input.index, output, &outbox).await?;
     count(engine, row, TaskOutcome::Completed);
     Ok(())
-}
-
-/// The event of an `emit` task that a retry of its run does again; every other is emitted as it is decided.
-fn emission(input: &TaskInput, row: &TaskRow, now: &str) -> Option<Event> {
-    let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
-    let Request::Emit { event_type, subject, data } = request else { return None };
-    Some(facts(&row.run, input, row.retry, now).emitted(&input.task, input.index, &event_type, subject, data))
 }
 
 fn facts<'a>(run: &'a str, input: &'a TaskInput, retry: u32, now: &'a str) -> RunFacts<'a> {

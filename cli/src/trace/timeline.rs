@@ -187,6 +187,9 @@ fn of_task(task: &TaskRow, attempts: &[AttemptRow]) -> Vec<Moment> {
         return vec![moment(task.created_at, Order::Created, &task.task, format!("skipped: {reason}"))];
     }
     let name = format!("{}/{}", task.task, task.index);
+    if task.is_undecided() {
+        return vec![moment(task.created_at, Order::Created, &name, "created; a retry decides it again".to_owned())];
+    }
     let created = format!("created, uses {}", task.uses.as_deref().unwrap_or_default());
     let created = moment(task.created_at, Order::Created, &name, created);
     let mut moments = vec![Moment { value: rendered(task), ..created }];

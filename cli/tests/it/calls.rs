@@ -101,7 +101,7 @@ async fn a_retry_goes_on_in_the_runs_that_were_called_too() {
     assert_eq!(retried["detail"]["with"], id, "{retried}");
     let told = calls.world.ok(&["runs", "show", middle["run"]["id"].as_str().unwrap()]);
     assert!(told.contains("retry 1 by ") && told.contains(&format!(", from what is done, with {id}")), "{told}");
-    assert!(told.contains("failed: HttpStatus: task refused"), "{told}");
+    assert!(told.contains("failed: HttpStatus: task leaf: run "), "{told}");
     calls.world.end().await;
 }
 

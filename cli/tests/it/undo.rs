@@ -24,7 +24,11 @@ impl Scene {
             let path = request["path"].as_str().unwrap();
             let refused = path == "/refuse" && !is_mended.load(Ordering::Relaxed);
             let status = if refused || path == "/stays" { 400 } else { 200 };
-            Answer::Whole(status, "application/json", json!({"id": path.rsplit('/').next()}).to_string())
+            Answer::Whole(
+                status,
+                "application/json",
+                json!({"id": path.rsplit('/').next(), "key": request["headers"]["idempotency-key"]}).to_string(),
+            )
         });
         let service = service.await;
         let mut world = World::boot().await;
@@ -104,12 +108,15 @@ async fn what_failed_is_undone_newest_first_and_a_retry_goes_on_from_what_is_don
         (run["run"]["status"] == "completed").then_some(run)
     })
     .await;
+    // After what it needs again, and with what that gives now.
+    let refused = scene.service.asked("/refuse")[0]["body"].as_str().unwrap().to_owned();
+    assert!(refused.ends_with("/a/0~1\"}"), "{refused}");
     let mut asked = scene.service.taken();
-    asked.sort();
+    asked[1..].sort();
     let expected = [
+        ("POST /do/a", "a/0~1"),
         ("POST /do/1", "each/0~1"),
         ("POST /do/2", "each/1~1"),
-        ("POST /do/a", "a/0~1"),
         ("POST /refuse", "refused/0"),
     ];
     assert_eq!(asked, pairs(expected));
@@ -127,6 +134,45 @@ async fn what_failed_is_undone_newest_first_and_a_retry_goes_on_from_what_is_don
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("only one that failed or was cancelled"), "{refused:?}");
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_last_task_fails_waits_for_no_person() {
+    let scene = Scene::set().await;
+    scene.publish("alone");
+    let run = scene.ended("alone");
+    assert_eq!(run["run"]["status"], "failed", "{run:#}");
+    assert_eq!(task(&run, "ask")["status"], "cancelled");
+    scene.end().await;
+}
+
+/// Of a `forEach`, what is done stands, and what failed is decided again, as is what was never asked of a person.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_decides_again_what_failed_of_many() {
+    let scene = Scene::set().await;
+    let id = scene.publish("partly");
+    let run = scene.ended("partly");
+    assert_eq!(run["run"]["status"], "failed", "{run:#}");
+    let mut asked = scene.service.taken();
+    asked.sort();
+    assert_eq!(asked, pairs([("POST /one", "each/0"), ("POST /refuse", "each/1"), ("POST /three", "each/2")]));
+    assert_eq!(task(&run, "ask")["status"], "cancelled");
+    scene.mended.store(true, Ordering::Relaxed);
+    scene.world.ok(&["runs", "retry", &id]);
+    let person = wait::until("a person is asked", PATIENCE, async || {
+        scene.world.json(&["tasks", "list"]).get(0).and_then(|one| one["id"].as_str().map(str::to_owned))
+    })
+    .await;
+    scene.world.ok(&["tasks", "complete", &person, "--data", "{}"]);
+    let run = wait::until("the retry has ended", PATIENCE, async || {
+        let run = scene.ended("partly");
+        (run["run"]["status"] == "completed").then_some(run)
+    })
+    .await;
+    assert_eq!(scene.service.taken(), pairs([("POST /refuse", "each/1")]));
+    let done = told(&run, "com.test.partly-done")[0]["data"].clone();
+    assert_eq!(done, json!(["one", "refuse", "three"]), "{run:#}");
+    scene.world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +229,7 @@ async fn deadlines_are_answered_and_other_activities_are_called() {
     scene.publish("caller");
     let run = scene.ended("caller");
     assert_eq!(run["run"]["status"], "completed", "{run:#}");
-    assert_eq!(told(&run, "com.test.called")[0]["data"], json!({"id": "from-caller"}));
+    assert_eq!(told(&run, "com.test.called")[0]["data"]["id"], "from-caller");
     let called = task(&run, "sub")["output"]["run"].as_str().unwrap();
     let called = scene.world.json(&["runs", "show", called]);
     assert_eq!((&called["run"]["status"], &called["run"]["trigger"]), (&json!("completed"), &json!("call")));
@@ -212,8 +258,36 @@ spec:
       with: {method: POST, url: "${ config.service }/do/${ item }"}
       undo: {uses: http, with: {method: DELETE, url: "${ config.service }/undo/${ output.id }"}}
     - {id: kept, needs: [each], uses: http, with: {method: POST, url: "${ config.service }/do/kept"}}
-    - {id: refused, needs: [kept], uses: http, with: {method: POST, url: "${ config.service }/refuse"}}
+    - id: refused
+      needs: [a, kept]
+      uses: http
+      with: {method: POST, url: "${ config.service }/refuse", body: {after: "${ tasks.a.output.key }"}}
     - {id: done, needs: [refused], uses: emit, with: {type: com.test.saga-done}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: alone}
+spec:
+  on: [{event: com.test.alone}]
+  tasks:
+    - {id: refused, uses: http, with: {method: POST, url: "${ config.service }/refuse"}}
+    - {id: ask, uses: human, with: {title: Look, assignees: [ops]}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: partly}
+spec:
+  on: [{event: com.test.partly}]
+  tasks:
+    - id: each
+      forEach: "['one', 'refuse', 'three']"
+      uses: http
+      with: {method: POST, url: "${ config.service }/${ item }"}
+    - {id: ask, uses: human, with: {title: Look, assignees: [ops]}}
+    - id: done
+      needs: [each, ask]
+      uses: emit
+      with: {type: com.test.partly-done, data: "${ tasks.each.output.map(one, one.id) }"}
 ---
 apiVersion: spine/v1
 kind: Activity

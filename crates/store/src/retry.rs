@@ -129,10 +129,12 @@ async fn unfinished_calls(connection: &mut PgConnection, caller: &RunRow) -> Res
 }
 
 /// What was undone is done again under names of its own; what failed, under the names that it had, since nobody
-/// knows how far it came. What was skipped is decided again.
+/// knows how far it came. All of it is decided again first, when what it needs has ended: what that gives now may be
+/// something else. What was skipped is decided again as well.
 async fn reset(connection: &mut PgConnection, run: &str, retry: u32) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update task t set status = 'created', output = null, closed_at = null, attempts = 0, retry = $2
+        "update task t set status = 'created', request = null, output = null, closed_at = null, attempts = 0,
+            retry = $2
         where run = $1 and status = 'completed' and exists (
             select from task u
             where u.run = $1 and u.task = t.task || '.undo' and u.index = t.index and u.status = 'completed')",
@@ -141,13 +143,15 @@ async fn reset(connection: &mut PgConnection, run: &str, retry: u32) -> Result<(
     .bind(row::integer(retry)?)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("delete from task where run = $1 and (status = 'skipped' or task like '%.undo')")
+    // One that was skipped and has a kind was decided once, and keeps its names.
+    sqlx::query("delete from task where run = $1 and (status = 'skipped' and uses is null or task like '%.undo')")
         .bind(run)
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "update task set status = 'created', error = null, closed_at = null, attempts = 0
-        where run = $1 and status in ('failed', 'cancelled')",
+        "update task set status = 'created', request = null, error = null, reason = null, closed_at = null,
+            attempts = 0
+        where run = $1 and status in ('failed', 'cancelled', 'skipped')",
     )
     .bind(run)
     .execute(connection)

@@ -146,7 +146,10 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
             case when c.status <> 'created' then now() end
         from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
             as c (task, index, uses, status, request, output, retry)
-        on conflict do nothing",
+        on conflict (run, task, index) do update set
+            status = excluded.status, request = excluded.request, output = excluded.output,
+            created_at = now(), closed_at = excluded.closed_at
+        where task.status = 'created' and task.request is null",
     )
     .bind(&step.run)
     .bind(collect(created, |one| Ok(one.task.as_str()))?)
@@ -156,8 +159,14 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
     .bind(collect(created, |one| row::text(&one.request))?)
     .bind(collect(created, |one| row::optional_text(one.output.as_ref()))?)
     .bind(collect(created, |one| row::integer(one.retry))?)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    // What a retry left to be decided, and is not there any more: a `forEach` gave fewer.
+    sqlx::query("delete from task where run = $1 and task = any($2) and status = 'created' and request is null")
+        .bind(&step.run)
+        .bind(collect(created, |one| Ok(one.task.as_str()))?)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -165,6 +174,17 @@ async fn write_skipped(connection: &mut PgConnection, step: &StepRecord) -> Resu
     if step.skipped.is_empty() {
         return Ok(());
     }
+    // A retry may have left them to be decided: their names stay in the row, for the next one.
+    sqlx::query(
+        "update task t set status = 'skipped', reason = s.reason, closed_at = now()
+        from unnest($2::text[], $3::text[]) as s (task, reason)
+        where t.run = $1 and t.task = s.task and t.status = 'created' and t.request is null",
+    )
+    .bind(&step.run)
+    .bind(collect(&step.skipped, |(task, _)| Ok(task.as_str()))?)
+    .bind(collect(&step.skipped, |(_, reason)| Ok(reason.as_str()))?)
+    .execute(&mut *connection)
+    .await?;
     sqlx::query(
         "insert into task (run, task, index, status, reason, closed_at)
         select $1, s.task, 0, 'skipped', s.reason, now() from unnest($2::text[], $3::text[]) as s (task, reason)

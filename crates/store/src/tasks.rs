@@ -25,7 +25,7 @@ pub struct TaskRow {
     pub uses: Option<String>,
     /// Where it stands.
     pub status: TaskStatus,
-    /// The rendered work, unless it was skipped.
+    /// The rendered work, unless it was skipped, or is to be decided again.
     pub request: Option<Value>,
     /// Its output, once it has completed.
     pub output: Option<Value>,
@@ -51,6 +51,11 @@ impl TaskRow {
     /// Whether this is that instance.
     pub fn is(&self, task: &str, index: u32) -> bool {
         self.task == task && self.index == index
+    }
+
+    /// Whether a retry of its run has left it to be decided again.
+    pub fn is_undecided(&self) -> bool {
+        self.status == TaskStatus::Created && self.request.is_none()
     }
 }
 

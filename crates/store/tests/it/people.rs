@@ -4,8 +4,8 @@ use serde_json::json;
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, RunStatus, TaskStatus};
 use spine_store::{
-    Answer, Asked, Escalated, FinishedTask, HumanFilter, HumanKey, HumanStatus, NewTask, PeopleError, StepRecord,
-    Store, StoreError,
+    Answer, Asked, Escalated, FinishedTask, HumanFilter, HumanKey, HumanStatus, NewTask, PeopleError, RetryFrom,
+    StepRecord, Store, StoreError,
 };
 
 use crate::support::{everything, open, outbox_event, store};
@@ -108,10 +108,12 @@ async fn an_escalation_happens_once_and_a_retry_asks_anew() {
     assert_eq!(everything(&store).await, before);
 
     store.end_human_task(&of, "lead", &Answer::Failed("no".into())).await.unwrap();
-    sqlx::query("update task set status = 'created', error = null, closed_at = null")
-        .execute(store.pool())
-        .await
-        .unwrap();
+    let outcome = Some(Outcome::Failed(Failure::new("FailedByPerson", "no")));
+    store.commit_step(&StepRecord { run: of.run.clone(), outcome, ..StepRecord::default() }).await.unwrap();
+    store.retry_run(&of.run, RetryFrom::Done, "ann").await.unwrap();
+    // Nobody is asked until the retry decides it.
+    assert!(store.tasks_of(&of.run).await.unwrap()[0].is_undecided() && store.human_task(&of).await.unwrap().is_none());
+    store.commit_step(&asking(&of.run)).await.unwrap();
     let again = store.human_task(&of).await.unwrap().unwrap();
     assert_eq!((again.status, again.ended_by, again.escalated_at), (HumanStatus::Open, None, None));
     assert_eq!(again.assignees, ["ops\u{fffd}"]);
