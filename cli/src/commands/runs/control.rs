@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use spine_core::names;
 use spine_core::run::{RunInput, RunStatus, RunTrigger};
-use spine_core::words;
-use spine_store::{Retried, RetryFrom, RunRow, RunSummary, Store};
+use spine_store::{Retried, RetryFrom, RunRow, RunSummary};
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::{
-    Client, WorkflowCancelOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
+    Client, WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowExecutionStatus, WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy, WorkflowStartOptions,
 };
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
@@ -20,10 +20,11 @@ use crate::args::runs::{Cancel, Retry};
 use crate::commands::apply::author;
 use crate::connect;
 
-/// How long the workflow of a run that has ended may take to close: a worker that is alive closes it at once.
-const CLOSING: Duration = Duration::from_secs(10);
-/// How soon it is looked again whether it has.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long it may take until a run that has ended is closed: the time after which Temporal gives the workflow task
+/// of a dead worker to another, twice.
+const CLOSES_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether it is.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Asks a run to end: what it did is undone, newest first, and then it is cancelled.
 pub(crate) async fn cancel(global: &Global, options: &Cancel) -> anyhow::Result<()> {
@@ -47,13 +48,18 @@ pub(crate) async fn cancel(global: &Global, options: &Cancel) -> anyhow::Result<
 pub(crate) async fn retry(global: &Global, options: &Retry) -> anyhow::Result<()> {
     let config = connect::config(global)?;
     let store = connect::store(&config).await?;
-    let id = find::one(&store, &options.run).await?.id;
+    let RunSummary { id, status, .. } = find::one(&store, &options.run).await?;
     let client = connect::temporal(&config).await?;
+    if status != RunStatus::Running {
+        await_close(&client, &id).await?;
+    }
     let from = if options.from_start { RetryFrom::Start } else { RetryFrom::Done };
     let Retried { run, called } = store.retry_run(&id, from, &author()).await?;
     let again = format!("`spine runs retry {id}` tries it again");
-    if !begin(&store, &client, &run).await.with_context(|| format!("start run {id}; {again}"))? {
-        bail!("the last execution of run {id} has not closed within {}; {again}", words::span(CLOSING));
+    if !start(&client, &run).await.with_context(|| format!("start run {id}; {again}"))?
+        && store.load_run(&id).await?.is_some_and(|run| run.temporal_run_id.is_none())
+    {
+        bail!("another execution of run {id} has begun and does not take the retry; {again}");
     }
     println!("{id}: goes on, retry {}", run.retries);
     for called in called {
@@ -62,22 +68,20 @@ pub(crate) async fn retry(global: &Global, options: &Retry) -> anyhow::Result<()
     Ok(())
 }
 
-/// Starts the run; false if its last execution does not close. A run ends in its rows a moment before Temporal closes
-/// its workflow, and an execution that has not closed may still take the retry itself.
-async fn begin(store: &Store, client: &Client, run: &RunRow) -> anyhow::Result<bool> {
-    let begun = Instant::now();
-    let mut told = false;
+/// Waits until the last execution of a run has closed. One whose worker died when it had written how the run ends
+/// has yet to be told so: it asks once more, and would take the retry for its own and answer it with what it knows.
+async fn await_close(client: &Client, id: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + CLOSES_WITHIN;
     loop {
-        if start(client, run).await? || store.load_run(&run.id).await?.is_none_or(|run| run.temporal_run_id.is_some()) {
-            return Ok(true);
+        match client.get_workflow_handle::<UntypedWorkflow>(id).describe(WorkflowDescribeOptions::default()).await {
+            Ok(described) if described.status() == WorkflowExecutionStatus::Running => {}
+            Ok(_) | Err(WorkflowInteractionError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("look whether run {id} is closed")),
         }
-        if begun.elapsed() >= CLOSING {
-            return Ok(false);
+        if Instant::now() >= deadline {
+            bail!("Temporal still runs workflow {id}, so nothing was changed; does a worker run?");
         }
-        if !std::mem::replace(&mut told, true) {
-            eprintln!("{}: waiting for its last execution to close", run.id);
-        }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
