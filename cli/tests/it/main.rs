@@ -5,6 +5,7 @@
 mod arrows;
 mod calls;
 mod change;
+mod chaos;
 mod commands;
 mod contexts;
 mod dev;
