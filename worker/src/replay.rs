@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test]
     async fn recorded_histories_replay() {
         let recorded = recorded();
-        assert!(recorded.len() >= 7, "{} histories are left", recorded.len());
+        assert!(recorded.len() >= 27, "{} histories are left", recorded.len());
         for (name, bytes) in recorded {
             let history = WorkflowHistory::from_json(&bytes).unwrap();
             replay(history).await.unwrap_or_else(|error| panic!("{name}: {error}"));
