@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Crate, and what it may know of ours.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("spine-core", &[]),
     ("spine-runtime", &[]),
     ("spine-schemas", &["spine-core"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("spine-ingress", &["spine-core", "spine-schemas", "spine-nats", "spine-runtime"]),
     ("spine-router", &["spine-core", "spine-schemas", "spine-nats", "spine-runtime"]),
     ("spine-worker", &["spine-core", "spine-schemas", "spine-store", "spine-runtime"]),
+    ("spine-worker-next", &["spine-core", "spine-schemas", "spine-store", "spine-runtime"]),
     ("spine-egress", &["spine-core", "spine-store", "spine-nats", "spine-runtime"]),
     (
         "spine",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -85,9 +85,15 @@ impl World {
 
     /// Starts a service with extra environment, and waits until it is ready.
     pub(crate) async fn start(&mut self, service: &'static str, extra: &[(&str, &str)]) {
-        let metrics = format!("127.0.0.1:{}", ports::free().unwrap());
         let mut command = self.spine(&[service]);
-        command.env("SPINE_METRICS__LISTEN", &metrics).envs(extra.iter().copied());
+        command.envs(extra.iter().copied());
+        self.launch(service, command).await;
+    }
+
+    /// Starts `command` as a service that is called so here, and waits until it is ready.
+    pub(crate) async fn launch(&mut self, service: &'static str, mut command: Command) {
+        let metrics = format!("127.0.0.1:{}", ports::free().unwrap());
+        command.env("SPINE_METRICS__LISTEN", &metrics);
         let log = self.folder.path().join(format!("{service}.log"));
         let child = process::spawn(command, &log, Signal::KILL).unwrap();
         self.services.insert(service, Service { child, metrics: metrics.clone() });
@@ -103,6 +109,16 @@ impl World {
     /// Ends a service at once.
     pub(crate) fn kill(&mut self, service: &str) {
         self.services.remove(service).unwrap().child.kill().unwrap();
+    }
+
+    /// Tells a service to end, which it must do well; returns how long it took.
+    pub(crate) async fn stop(&mut self, service: &str) -> Duration {
+        let mut stopped = self.services.remove(service).unwrap().child;
+        let told = Instant::now();
+        stopped.signal(Signal::TERM).unwrap();
+        let status = stopped.wait(PATIENCE).await.unwrap();
+        assert!(status.is_some_and(|status| status.success()), "{service}: {status:?}\n{}", stopped.log_tail());
+        told.elapsed()
     }
 
     /// The value of one of a service's metrics, named with its labels as it is printed.

@@ -2,27 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use spine_core::event::Event;
 use spine_nats::wire;
-use sqlx::PgPool;
+use spine_testkit::temporal;
 use temporalio_client::Client;
 use temporalio_common::UntypedWorkflow;
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
-use super::Hands;
+use super::scene::Hands;
+use crate::world::World;
 
 /// What people read of a test that went well.
-#[derive(Default)]
 pub(super) struct Report {
-    pub(super) kills: usize,
-    pub(super) hits: usize,
-    pub(super) took: Duration,
     runs: usize,
     events: usize,
     attempts_repeated: usize,
@@ -39,9 +36,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, hits, took, runs, events, .. } = self;
-        writeln!(f, "{runs} runs, {events} events, {kills} kills in {} s", took.as_secs())?;
-        writeln!(f, "kills while a request was done and not answered: {hits}")?;
+        writeln!(f, "{} runs, {} events", self.runs, self.events)?;
         writeln!(f, "attempts of tasks repeated: {}", self.attempts_repeated)?;
         writeln!(f, "requests repeated under their key: {}", self.requests_repeated)?;
         write!(f, "workflow tasks that were lost and given out again: {}", self.workflow_tasks_lost)
@@ -49,21 +44,20 @@ impl fmt::Display for Report {
 }
 
 /// Looks at everything.
-pub(super) async fn check(hands: &Hands, temporal: &Client, ledger: &str) -> Report {
+pub(super) async fn check(hands: &Hands, world: &World) -> Report {
     runs(hands).await;
     effects(hands);
-    ledgered(hands, ledger).await;
+    ledgered(hands).await;
     mailed(hands).await;
     audited(hands).await;
     let events = published(hands).await;
-    let (runs, workflow_tasks_lost) = histories(hands, temporal).await;
+    let (runs, workflow_tasks_lost) = workflow_tasks(hands, world).await;
     Report {
         runs,
         events,
         attempts_repeated: hands.count("select count(*) from task_attempt where attempt > 1").await,
         requests_repeated: hands.sink.repeated(),
         workflow_tasks_lost,
-        ..Report::default()
     }
 }
 
@@ -94,10 +88,9 @@ fn effects(hands: &Hands) {
 }
 
 /// Each statement was done once.
-async fn ledgered(hands: &Hands, ledger: &str) {
-    let pool = PgPool::connect(ledger).await.unwrap();
+async fn ledgered(hands: &Hands) {
     let entries: Vec<String> =
-        sqlx::query_scalar("select event from entry order by event").fetch_all(&pool).await.unwrap();
+        sqlx::query_scalar("select event from entry order by event").fetch_all(&hands.ledger).await.unwrap();
     assert_eq!(entries, events_of(hands, "ledger"), "what the statements wrote");
 }
 
@@ -179,28 +172,52 @@ async fn messages(hands: &Hands, name: &str) -> Vec<async_nats::Message> {
 
 /// No workflow task failed: none was replayed otherwise than it went, none panicked. Returns how many runs there are,
 /// and how many workflow tasks went to a worker that did not answer.
-async fn histories(hands: &Hands, temporal: &Client) -> (usize, usize) {
-    let runs: Vec<String> = sqlx::query_scalar("select id from run").fetch_all(&hands.pool).await.unwrap();
-    let lost = stream::iter(&runs).map(|run| lost_tasks(temporal, run)).buffer_unordered(8);
-    (runs.len(), lost.fold(0, async |sum, lost| sum + lost).await)
-}
-
-async fn lost_tasks(temporal: &Client, run: &str) -> usize {
-    let handle = temporal.get_workflow_handle::<UntypedWorkflow>(run);
-    let events: Vec<_> = handle.fetch_history(Default::default()).try_collect().await.unwrap();
+async fn workflow_tasks(hands: &Hands, world: &World) -> (usize, usize) {
     let mut lost = 0;
-    for event in &events {
-        match &event.attributes {
-            Some(Attributes::WorkflowTaskTimedOutEventAttributes(_)) => lost += 1,
-            Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
-                // Something happened while the workflow said that it is over: it is asked once more.
-                let harmless = WorkflowTaskFailedCause::UnhandledCommand;
-                assert_eq!(failed.cause(), harmless, "a workflow task of {run} failed: {:?}", failed.failure);
+    let histories = histories(hands, world).await;
+    for (run, events) in &histories {
+        for event in events {
+            match &event.attributes {
+                Some(Attributes::WorkflowTaskTimedOutEventAttributes(_)) => lost += 1,
+                Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
+                    // Something happened while the workflow said that it is over: it is asked once more.
+                    let harmless = WorkflowTaskFailedCause::UnhandledCommand;
+                    assert_eq!(failed.cause(), harmless, "a workflow task of {run} failed: {:?}", failed.failure);
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
-    lost
+    (histories.len(), lost)
+}
+
+/// How many runs took a path that a patch guards.
+pub(super) async fn count_patched(hands: &Hands, world: &World) -> usize {
+    histories(hands, world).await.iter().filter(|(_, events)| is_patched(events)).count()
+}
+
+pub(super) fn is_patched(history: &[HistoryEvent]) -> bool {
+    history.iter().any(|event| {
+        matches!(&event.attributes, Some(Attributes::MarkerRecordedEventAttributes(marker))
+            if marker.marker_name == "core_patch")
+    })
+}
+
+/// Every run with the history of its last execution.
+async fn histories(hands: &Hands, world: &World) -> Vec<(String, Vec<HistoryEvent>)> {
+    let client = temporal::client(world.stack.temporal_address()).await.unwrap();
+    let runs: Vec<String> = sqlx::query_scalar("select id from run").fetch_all(&hands.pool).await.unwrap();
+    let histories = stream::iter(runs).map(|run| async {
+        let events = history(&client, &run).await;
+        (run, events)
+    });
+    histories.buffer_unordered(8).collect().await
+}
+
+/// What Temporal knows of the last execution of a run.
+pub(super) async fn history(client: &Client, run: &str) -> Vec<HistoryEvent> {
+    let handle = client.get_workflow_handle::<UntypedWorkflow>(run);
+    handle.fetch_history(Default::default()).try_collect().await.unwrap()
 }
 
 /// Names what is missing and what is too much, instead of printing all there is.

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// A running receiver. Dropped, it takes no more connections.
-pub(crate) struct Sink {
-    pub(crate) url: String,
+pub(super) struct Sink {
+    pub(super) url: String,
     state: Shared,
     server: JoinHandle<()>,
 }
@@ -36,7 +36,7 @@ struct Seen {
 }
 
 impl Sink {
-    pub(crate) async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Shared::default();
@@ -46,24 +46,24 @@ impl Sink {
     }
 
     /// What it did, by idempotency key.
-    pub(crate) fn done(&self) -> BTreeMap<String, String> {
+    pub(super) fn done(&self) -> BTreeMap<String, String> {
         let seen = self.state.seen();
         assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
         seen.done.clone()
     }
 
     /// How many requests it got that it had got before.
-    pub(crate) fn repeated(&self) -> u32 {
+    pub(super) fn repeated(&self) -> u32 {
         self.state.seen().asked.values().map(|times| times - 1).sum()
     }
 
     /// How many requests wait now whose work is done and whose answer never comes.
-    pub(crate) fn hanging(&self) -> usize {
+    pub(super) fn hanging(&self) -> usize {
         self.state.seen().hanging
     }
 
     /// From now on does what it refused for this event.
-    pub(crate) fn mend(&self, event: &str) {
+    pub(super) fn mend(&self, event: &str) {
         self.state.seen().mended.insert(event.to_owned());
     }
 }
