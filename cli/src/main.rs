@@ -9,6 +9,7 @@ mod dev;
 mod example;
 mod explain;
 mod failure;
+mod inbox;
 mod messages;
 mod output;
 mod schedules;

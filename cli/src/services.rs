@@ -17,6 +17,7 @@ use temporalio_client::Client;
 use tokio::net::TcpListener;
 
 use crate::connect;
+use crate::inbox::StoreInbox;
 use crate::messages::NatsMessages;
 
 /// How long a process may take to end after the first signal.
@@ -134,9 +135,14 @@ pub(crate) fn spawn(
         }
         Service::Router => {
             let temporal = parts.temporal.clone().with_context(missing)?;
-            let max_in_flight = parts.config.router.max_in_flight;
-            let resources =
-                spine_router::Resources { jetstream: jetstream()?, temporal, metrics, health, max_in_flight };
+            let resources = spine_router::Resources {
+                jetstream: jetstream()?,
+                temporal,
+                metrics,
+                health,
+                values: parts.config.values.clone(),
+                max_in_flight: parts.config.router.max_in_flight,
+            };
             tasks.spawn("router", spine_router::run(resources, shutdown));
         }
         Service::Worker => {
@@ -163,14 +169,22 @@ pub(crate) fn spawn(
             };
             tasks.spawn("worker", spine_worker::run(temporal, resources, shutdown));
         }
+        // It carries both ways: the outbox into the stream, and the stream into the inbox.
         Service::Relay => {
-            let resources = spine_egress::Resources {
-                store: parts.store.clone().with_context(missing)?,
+            let store = parts.store.clone().with_context(missing)?;
+            let reader = spine_router::inbox::Resources {
                 jetstream: jetstream()?,
-                metrics,
-                health,
+                inbox: Arc::new(StoreInbox(store.clone())),
+                values: parts.config.values.clone(),
+                metrics: metrics.clone(),
+                health: health.clone(),
             };
-            tasks.spawn("relay", spine_egress::run(resources, shutdown));
+            let resources = spine_egress::Resources { store, jetstream: jetstream()?, metrics, health };
+            tasks.spawn("relay", spine_egress::run(resources, shutdown.clone()));
+            tasks.spawn("inbox", async move {
+                spine_router::inbox::run(reader, shutdown).await;
+                Ok::<_, std::convert::Infallible>(())
+            });
         }
     }
     Ok(())

@@ -13,9 +13,11 @@ use spine_core::decision::Decision;
 use spine_core::key::EventKey;
 use spine_core::run::RunStatus;
 use spine_nats::decisions;
-use spine_store::{AttemptRow, AuditRow, PublishState, RunEvent, RunRow, Store, TaskRow};
+use spine_store::{AttemptRow, AuditRow, GivenTo, InstanceEvent, PublishState, RunEvent, RunRow, Store, TaskRow};
 use temporalio_client::Client;
 
+/// How many events of an instance are shown.
+const EVENTS_SHOWN: u32 = 1000;
 /// How often [`settled`] looks again.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -26,6 +28,9 @@ pub(crate) struct EventTrace {
     pub(crate) event: Option<Value>,
     /// The decision for each message with this source and id, the first first.
     pub(crate) decisions: Vec<Decision>,
+    /// What became of it in stateful activities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) instances: Vec<GivenTo>,
     /// The runs.
     pub(crate) runs: Vec<RunTrace>,
 }
@@ -34,6 +39,9 @@ pub(crate) struct EventTrace {
 #[derive(Debug, Serialize)]
 pub(crate) struct RunTrace {
     pub(crate) run: RunRow,
+    /// Of an instance: its last events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) given: Vec<InstanceEvent>,
     pub(crate) tasks: Vec<TaskRow>,
     pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) events: Vec<RunEvent>,
@@ -47,7 +55,15 @@ impl EventTrace {
             self.decisions.iter().flat_map(|decision| &decision.verdicts).filter_map(|verdict| verdict.run.as_ref());
         let mut started = started.peekable();
         let known = |run: &String| self.runs.iter().any(|trace| trace.run.id == *run && trace.is_settled());
-        !self.decisions.is_empty() && (started.peek().is_none() || started.all(known))
+        !self.decisions.is_empty() && self.is_given() && (started.peek().is_none() || started.all(known))
+    }
+
+    /// Whether every instance that it is for has folded it, or will not.
+    fn is_given(&self) -> bool {
+        let verdicts = self.decisions.iter().flat_map(|decision| &decision.verdicts);
+        let mut meant = verdicts.filter(|verdict| verdict.instance.is_some());
+        let given = |activity: &str| self.instances.iter().find(|given| given.activity == activity);
+        meant.all(|verdict| given(&verdict.activity).is_some_and(|given| given.folded || given.reason.is_some()))
     }
 }
 
@@ -67,13 +83,16 @@ pub(crate) async fn event(sources: &Sources<'_>, source: Option<&str>, id: &str)
     for decision in found {
         match traces.iter_mut().find(|trace| trace.decisions.iter().any(|known| known.key == decision.key)) {
             Some(trace) => trace.decisions.push(decision),
-            None => traces.push(EventTrace { event: None, decisions: vec![decision], runs: Vec::new() }),
+            None => traces.push(EventTrace { event: None, decisions: vec![decision], instances: Vec::new(), runs: Vec::new() }),
         }
     }
     for trace in &mut traces {
         trace.decisions.sort_by_key(|decision| decision.stream_sequence);
         trace.event = message(sources.jetstream, &trace.decisions).await?;
         trace.runs = runs(sources, &trace.decisions).await?;
+        if let Some(decision) = trace.decisions.first() {
+            trace.instances = sources.store.instances_of_event(decision.key.as_str()).await?;
+        }
     }
     Ok(traces)
 }
@@ -114,7 +133,8 @@ pub(crate) async fn run(store: &Store, temporal: Option<&Client>, id: &str) -> a
         attempts.extend(history::attempts_of(temporal, id, &mut tasks).await);
     }
     let (events, audit) = (store.events_of_run(id).await?, store.audit_of(id).await?);
-    Ok(Some(RunTrace { run, tasks, attempts, events, audit }))
+    let given = store.events_of_instance(id, EVENTS_SHOWN).await?;
+    Ok(Some(RunTrace { run, given, tasks, attempts, events, audit }))
 }
 
 async fn message(jetstream: &jetstream::Context, found: &[Decision]) -> anyhow::Result<Option<Value>> {

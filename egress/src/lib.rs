@@ -15,7 +15,7 @@ use async_nats::jetstream;
 use spine_runtime::health::{Component, Health};
 use spine_runtime::metrics::Metrics;
 use spine_runtime::shutdown::Shutdown;
-use spine_store::{RelayLock, Store, StoreError};
+use spine_store::{Duty, DutyLock, Store, StoreError};
 
 /// How often a relay that stands by tries to take over.
 const STANDBY: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RelayEr
     let component = resources.health.register("relay");
     let mut pauses = pauses();
     while !shutdown.is_requested() {
-        let pause = match resources.store.try_relay_lock().await {
+        let pause = match resources.store.try_duty(Duty::Relay).await {
             Ok(Some(lock)) => {
                 tracing::info!("this relay publishes");
                 hold(lock, &resources, &component, &shutdown).await?;
@@ -74,7 +74,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RelayEr
 
 /// Works until the lock is lost or the end is wished for.
 async fn hold(
-    mut lock: RelayLock,
+    mut lock: DutyLock,
     resources: &Resources,
     component: &Component,
     shutdown: &Shutdown,

@@ -12,6 +12,7 @@ pub mod decisions;
 mod pause;
 pub mod publish;
 mod read;
+pub mod tail;
 pub mod topology;
 mod violations;
 pub mod wire;

@@ -8,6 +8,8 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use async_nats::jetstream;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -16,9 +18,9 @@ use spine_core::catalog::CatalogState;
 use spine_core::matching::{Entry, Index};
 use spine_nats::catalog::Catalog;
 use spine_runtime::health::Component;
+use spine_runtime::metrics::{IntCounter, IntGauge};
+use spine_runtime::shutdown::Shutdown;
 use spine_schemas::{PayloadSchemas, Validator};
-
-use crate::Shared;
 
 /// How often a router without any catalog looks whether it has one.
 const FIRST_POLL: Duration = Duration::from_millis(20);
@@ -35,40 +37,66 @@ pub(crate) struct Snapshot {
     pub(crate) schemas: PayloadSchemas,
 }
 
-/// Waits for the first catalog: without one, an event would be unmatched for no reason. False if the
-/// router is told to stop before.
-pub(crate) async fn first(shared: &Shared) -> bool {
-    while shared.catalog.load().is_none() {
-        tokio::select! {
-            () = tokio::time::sleep(FIRST_POLL) => {}
-            () = shared.shutdown.requested() => return false,
-        }
+/// The state of the catalog that decides now.
+pub(crate) struct Current {
+    jetstream: jetstream::Context,
+    snapshot: ArcSwapOption<Snapshot>,
+    gauges: Gauges,
+}
+
+/// What is told of the catalog in metrics.
+pub(crate) struct Gauges {
+    pub(crate) version: IntGauge,
+    pub(crate) activities: Option<IntGauge>,
+    pub(crate) failures: IntCounter,
+}
+
+impl Current {
+    /// None yet: somebody has to [`follow`] the catalog.
+    pub(crate) fn new(jetstream: jetstream::Context, gauges: Gauges) -> Self {
+        Self { jetstream, snapshot: ArcSwapOption::empty(), gauges }
     }
-    true
+
+    pub(crate) fn current(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    /// Waits for the first catalog: without one, an event would be unmatched for no reason. False if `shutdown` is
+    /// requested before.
+    pub(crate) async fn first(&self, shutdown: &Shutdown) -> bool {
+        while self.snapshot.load().is_none() {
+            tokio::select! {
+                () = tokio::time::sleep(FIRST_POLL) => {}
+                () = shutdown.requested() => return false,
+            }
+        }
+        true
+    }
 }
 
 /// Loads every state of the catalog as it comes, until the task is ended.
-pub(crate) async fn follow(shared: Arc<Shared>, component: Component) {
-    let catalog = Catalog::new(shared.jetstream.clone());
+pub(crate) async fn follow(current: Arc<Current>, component: Component) {
+    let catalog = Catalog::new(current.jetstream.clone());
     let mut states = catalog.watch();
     let mut parsed = Parsed::default();
     component.down("the catalog is not loaded yet; is a relay running?");
     let mut failed = None;
     while let Some(state) = next(&mut states, failed.take()).await {
         let (version, activities) = (state.version, state.activities.len());
-        let loaded = load(&catalog, &shared, state.clone(), parsed).await;
+        let loaded = load(&catalog, &current, state.clone(), parsed).await;
         parsed = loaded.parsed;
         match loaded.result {
             Ok(snapshot) => {
-                let metrics = &shared.metrics.router;
-                metrics.catalog_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-                metrics.catalog_activities.set(i64::try_from(activities).unwrap_or(i64::MAX));
-                retire(shared.catalog.swap(Some(Arc::new(snapshot))));
+                current.gauges.version.set(i64::try_from(version).unwrap_or(i64::MAX));
+                if let Some(gauge) = &current.gauges.activities {
+                    gauge.set(i64::try_from(activities).unwrap_or(i64::MAX));
+                }
+                retire(current.snapshot.swap(Some(Arc::new(snapshot))));
                 component.up();
                 tracing::info!(version, activities, "catalog loaded");
             }
             Err(reason) => {
-                shared.metrics.router.catalog_failures.inc();
+                current.gauges.failures.inc();
                 tracing::error!(version, reason, "the catalog can't be loaded; going on with the one before");
                 component.down(format!("catalog version {version} can't be loaded: {reason}"));
                 failed = Some(state);
@@ -107,16 +135,16 @@ struct Loaded {
 
 /// Loads what `state` names: gets and parses what is new, then builds the index. The work is done on a thread
 /// where it may take its time.
-async fn load(catalog: &Catalog, shared: &Arc<Shared>, state: CatalogState, parsed: Parsed) -> Loaded {
+async fn load(catalog: &Catalog, current: &Arc<Current>, state: CatalogState, parsed: Parsed) -> Loaded {
     let missing: Vec<String> =
         state.hashes().into_iter().filter(|hash| !parsed.0.contains_key(*hash)).map(str::to_owned).collect();
     let documents = match catalog.documents(missing).await {
         Ok(documents) => documents,
         Err(error) => return Loaded { result: Err(chain(&error)), parsed },
     };
-    let shared = shared.clone();
+    let current = current.clone();
     let built = tokio::task::spawn_blocking(move || {
-        let before = shared.catalog.load_full();
+        let before = current.current();
         build(&state, parsed, documents, before.as_deref())
     });
     built.await.unwrap_or_else(|error| Loaded { result: Err(error.to_string()), parsed: Parsed::default() })

@@ -25,18 +25,20 @@ pub(crate) enum Started {
     Refused(String),
 }
 
-/// Starts one run; doing it again starts nothing. `received` is when the delivery arrived.
+/// Starts one run; doing it again starts nothing. `sequence` is where the event stands in the stream, `received` when
+/// the delivery arrived.
 pub(crate) async fn start(
     shared: &Shared,
     activity: &str,
     revision: u32,
     event: &Event,
+    sequence: u64,
     received: Instant,
 ) -> Attempt<Started> {
     let id = names::run_id(activity, &event.key());
     let input = RunInput {
         activity: activity.to_owned(),
-        trigger: RunTrigger::Event { revision, event: Box::new(event.clone()) },
+        trigger: RunTrigger::Event { revision, event: Box::new(event.clone()), sequence: Some(sequence) },
     };
     let input = RawValue::from_value(&input, &PayloadConverter::default());
     let options = WorkflowStartOptions::new(names::TASK_QUEUE, id)

@@ -10,16 +10,18 @@
 
 mod catalog;
 mod dispatch;
+pub mod inbox;
 mod patience;
 mod process;
 mod ruling;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use async_nats::jetstream;
 use futures::StreamExt as _;
+use serde_json::Value;
 use spine_nats::consume::{ConsumeError, Deliveries};
 use spine_runtime::health::Health;
 use spine_runtime::metrics::Metrics;
@@ -29,7 +31,7 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use catalog::Snapshot;
+use catalog::{Current, Gauges};
 
 /// How long deliveries in hand may take to be settled when the router is told to stop. What is not
 /// settled by then is delivered again, to any router.
@@ -45,6 +47,8 @@ pub struct Resources {
     pub metrics: Metrics,
     /// Says whether the router is up.
     pub health: Health,
+    /// What expressions see as `config`: `instance.key` may read it.
+    pub values: BTreeMap<String, Value>,
     /// The most deliveries in hand at once.
     pub max_in_flight: usize,
 }
@@ -61,7 +65,8 @@ struct Shared {
     jetstream: jetstream::Context,
     temporal: Client,
     metrics: Metrics,
-    catalog: ArcSwapOption<Snapshot>,
+    catalog: Arc<Current>,
+    config: Value,
     shutdown: Shutdown,
 }
 
@@ -87,27 +92,40 @@ impl Drop for InHand<'_> {
 /// Routes events until `shutdown` is requested; then settles what is in hand, for a few seconds.
 pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RouterError> {
     let component = resources.health.register("router");
+    let metrics = &resources.metrics.router;
+    let gauges = Gauges {
+        version: metrics.catalog_version.clone(),
+        activities: Some(metrics.catalog_activities.clone()),
+        failures: metrics.catalog_failures.clone(),
+    };
+    let catalog = Arc::new(Current::new(resources.jetstream.clone(), gauges));
+    let follower = tokio::spawn(catalog::follow(catalog.clone(), component.clone()));
     let shared = Arc::new(Shared {
-        jetstream: resources.jetstream.clone(),
+        jetstream: resources.jetstream,
         temporal: resources.temporal,
         metrics: resources.metrics,
-        catalog: ArcSwapOption::empty(),
+        catalog,
+        config: Value::Object(resources.values.into_iter().collect()),
         shutdown: shutdown.clone(),
     });
-    let follower = tokio::spawn(catalog::follow(shared.clone(), component.clone()));
     let result = consume(&shared, resources.max_in_flight).await;
     component.down("it has stopped");
+    end(follower).await;
+    result
+}
+
+/// Ends the catalog's follower.
+async fn end(follower: tokio::task::JoinHandle<()>) {
     follower.abort();
     if let Err(error) = follower.await
         && error.is_panic()
     {
         tracing::error!("the catalog's follower panicked");
     }
-    result
 }
 
 async fn consume(shared: &Arc<Shared>, max_in_flight: usize) -> Result<(), RouterError> {
-    if !catalog::first(shared).await {
+    if !shared.catalog.first(&shared.shutdown).await {
         return Ok(());
     }
     let permits = Arc::new(Semaphore::new(max_in_flight));

@@ -34,8 +34,8 @@ pub(crate) async fn process(shared: &Shared, delivery: Delivery) {
 }
 
 async fn decide(shared: &Shared, delivery: &Delivery, received: Instant) -> Option<Settlement> {
-    let snapshot = shared.catalog.load_full()?;
-    let ruling = ruling::rule(delivery, &snapshot);
+    let snapshot = shared.catalog.current()?;
+    let ruling = ruling::rule(delivery.into(), &snapshot, &shared.config);
     let mut left_out = 0;
     let (outcome, verdicts) = match ruling.result {
         Err(rejection) => (rejected(shared, delivery, &ruling.identity, rejection).await?, Vec::new()),
@@ -63,17 +63,18 @@ async fn carry_out(
     admitted: Admitted,
     received: Instant,
 ) -> Option<(Outcome, Vec<Verdict>)> {
-    let Admitted { event, mut verdicts, .. } = admitted;
-    let starts = verdicts.iter().filter(|verdict| verdict.matched).map(|verdict| {
-        let event = &event;
-        until_ended(shared, delivery, move || {
-            dispatch::start(shared, &verdict.activity, verdict.revision, event, received)
-        })
+    let Admitted { event, mut verdicts, stateful, .. } = admitted;
+    let starts_run = |verdict: &&mut Verdict| verdict.matched && !stateful.contains(&verdict.activity);
+    let mut starting: Vec<&mut Verdict> = verdicts.iter_mut().filter(starts_run).collect();
+    let starts = starting.iter().map(|verdict| {
+        let (event, activity, revision) = (&event, verdict.activity.as_str(), verdict.revision);
+        let sequence = delivery.stream_sequence;
+        until_ended(shared, delivery, move || dispatch::start(shared, activity, revision, event, sequence, received))
     });
     let started: Vec<Option<Started>> =
         stream::iter(starts.collect::<Vec<_>>()).buffered(STARTS_AT_ONCE).collect().await;
     let started: Vec<Started> = started.into_iter().collect::<Option<_>>()?;
-    for (verdict, started) in verdicts.iter_mut().zip(&started) {
+    for (verdict, started) in starting.iter_mut().zip(&started) {
         verdict.run =
             (!matches!(started, Started::Refused(_))).then(|| names::run_id(&verdict.activity, &identity.key));
     }
@@ -82,6 +83,7 @@ async fn carry_out(
         return Some((rejected(shared, delivery, identity, rejection).await?, verdicts));
     }
     let outcome = match started.as_slice() {
+        [] if !stateful.is_empty() => Outcome::Signalled,
         [] => Outcome::Unmatched,
         all if all.contains(&Started::New) => Outcome::Started,
         _ => started_before(shared, delivery, identity).await?,
@@ -173,5 +175,6 @@ fn count(shared: &Shared, outcome: &Outcome) {
         Outcome::Unmatched => Label::Unmatched,
         Outcome::Duplicate { .. } => Label::Duplicate,
         Outcome::Started => Label::Started,
+        Outcome::Signalled => Label::Signalled,
     });
 }

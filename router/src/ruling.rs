@@ -1,8 +1,13 @@
 //! What an event means, decided with what is in memory: no server is asked.
 
+use std::collections::BTreeSet;
+
+use async_nats::HeaderMap;
+use serde_json::Value;
 use spine_core::admission::{self, Rejection};
 use spine_core::decision::{DeadReason, Verdict};
 use spine_core::event::Event;
+use spine_core::inbox;
 use spine_core::key::EventKey;
 use spine_core::names;
 use spine_nats::consume::Delivery;
@@ -29,50 +34,88 @@ pub(crate) struct Identity {
 pub(crate) struct Admitted {
     pub(crate) event: Event,
     pub(crate) verdicts: Vec<Verdict>,
+    /// The names of those among them that matched and are stateful: the inbox gives them the event.
+    pub(crate) stateful: BTreeSet<String>,
     /// How many more activities listen to its type.
     pub(crate) left_out: usize,
 }
 
-/// Decides.
-pub(crate) fn rule(delivery: &Delivery, snapshot: &Snapshot) -> Ruling {
-    let facts = admission::Delivery {
-        subject: &delivery.subject,
-        bytes: delivery.payload.len(),
-        deliveries: delivery.deliveries,
-    };
-    let catalog_version = snapshot.index.version();
-    let subject_type = names::type_of_subject(&delivery.subject).unwrap_or(&delivery.subject);
+/// A message of the EVENTS stream, as far as it is ruled on.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) payload: &'a [u8],
+    pub(crate) sequence: u64,
+    pub(crate) deliveries: u64,
+}
+
+impl<'a> From<&'a Delivery> for Message<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        let Delivery { subject, headers, payload, stream_sequence, deliveries, .. } = delivery;
+        Self { subject, headers, payload, sequence: *stream_sequence, deliveries: *deliveries }
+    }
+}
+
+/// Decides. `config` has the operator's values.
+pub(crate) fn rule(message: Message<'_>, snapshot: &Snapshot, config: &Value) -> Ruling {
+    let (identity, result) = admit(message, snapshot);
+    let result = result.map(|event| {
+        let mut verdicts = snapshot.index.decide(&event);
+        let left_out = snapshot.index.listeners(&event.event_type).saturating_sub(verdicts.len());
+        let stateful = stateful(&event, snapshot, config, &mut verdicts);
+        Admitted { event, verdicts, stateful, left_out }
+    });
+    Ruling { identity, catalog_version: snapshot.index.version(), result }
+}
+
+/// Who the event is, and the event itself if it may come in.
+pub(crate) fn admit(message: Message<'_>, snapshot: &Snapshot) -> (Identity, Result<Event, Rejection>) {
+    let Message { subject, payload, deliveries, .. } = message;
+    let facts = admission::Delivery { subject, bytes: payload.len(), deliveries };
+    let subject_type = names::type_of_subject(subject).unwrap_or(subject);
     if let Err(rejection) = admission::before_decode(&facts) {
         // It is not read again: reading it may be what goes wrong.
-        return Ruling {
-            identity: Identity::of_message(delivery, subject_type),
-            catalog_version,
-            result: Err(rejection),
-        };
+        return (Identity::of_message(message, subject_type), Err(rejection));
     }
-    let event = match wire::decode(&delivery.headers, &delivery.payload) {
+    let event = match wire::decode(message.headers, payload) {
         Ok(event) => event,
         Err(error) => {
             let rejection = Rejection { reason: DeadReason::InvalidEvent, detail: error.to_string() };
             let identity = Identity::of_fragments(
-                delivery,
+                message,
                 error.event_source(),
                 error.event_id(),
                 error.event_type().unwrap_or(subject_type),
             );
-            return Ruling { identity, catalog_version, result: Err(rejection) };
+            return (identity, Err(rejection));
         }
     };
     let identity = Identity::of_event(&event);
-    let result = admit(&facts, &event, snapshot).map(|()| {
-        let verdicts = snapshot.index.decide(&event);
-        let left_out = snapshot.index.listeners(&event.event_type).saturating_sub(verdicts.len());
-        Admitted { event, verdicts, left_out }
-    });
-    Ruling { identity, catalog_version, result }
+    let result = check(&facts, &event, snapshot).map(|()| event);
+    (identity, result)
 }
 
-fn admit(facts: &admission::Delivery<'_>, event: &Event, snapshot: &Snapshot) -> Result<(), Rejection> {
+/// The stateful activities that matched, and into their verdicts the key of the instance that gets the event.
+fn stateful(event: &Event, snapshot: &Snapshot, config: &Value, verdicts: &mut [Verdict]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for signal in snapshot.index.signals(event) {
+        let definition = &signal.entry.definition;
+        let Some(instance) = &definition.instance else { continue };
+        names.insert(definition.name.clone());
+        // One of a disabled activity gets it as well, if it goes on.
+        let verdict = verdicts.iter_mut().find(|one| one.activity == definition.name);
+        if let Some(verdict) = verdict {
+            match inbox::instance_key(instance, event, config) {
+                Ok(key) => verdict.instance = Some(key),
+                Err(reason) => verdict.because.push_str(&format!("; but no instance gets it: {reason}")),
+            }
+        }
+    }
+    names
+}
+
+fn check(facts: &admission::Delivery<'_>, event: &Event, snapshot: &Snapshot) -> Result<(), Rejection> {
     admission::after_decode(facts, event)?;
     snapshot
         .schemas
@@ -91,7 +134,7 @@ impl Identity {
     }
 
     /// What could be read of an event that is none; where that does not tell it from others, its place in the stream does.
-    fn of_fragments(delivery: &Delivery, source: Option<&str>, id: Option<&str>, event_type: &str) -> Self {
+    fn of_fragments(message: Message<'_>, source: Option<&str>, id: Option<&str>, event_type: &str) -> Self {
         match (source, id) {
             (Some(source), Some(id)) => Self {
                 key: EventKey::new(source, id),
@@ -100,16 +143,16 @@ impl Identity {
                 event_type: event_type.into(),
             },
             (source, id) => {
-                let place = Self::of_message(delivery, event_type);
+                let place = Self::of_message(message, event_type);
                 Self { source: source.unwrap_or_default().into(), id: id.map_or(place.id, str::to_owned), ..place }
             }
         }
     }
 
     /// The identity of a message that is not read: its place in the stream.
-    fn of_message(delivery: &Delivery, event_type: &str) -> Self {
+    fn of_message(message: Message<'_>, event_type: &str) -> Self {
         let source = format!("nats:{}", names::EVENTS_STREAM);
-        let id = delivery.stream_sequence.to_string();
+        let id = message.sequence.to_string();
         Self { key: EventKey::new(&source, &id), source, id, event_type: event_type.to_owned() }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use spine_core::activity::Activity;
 use spine_core::canonical;
 use spine_core::expression::Scope;
-use spine_core::planning::{self, Instance, NextUndo, Outcome};
+use spine_core::planning::{self, Completed, Instance, NextUndo, Outcome, Sight};
 use spine_core::run::{Failure, RunInput, RunStatus, RunTrigger, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::Run;
 use spine_store::{Escalated, NewRun, Opened, RunRow, StoreError, TaskRow, Trigger};
@@ -17,13 +17,16 @@ use spine_store::{Escalated, NewRun, Opened, RunRow, StoreError, TaskRow, Trigge
 use crate::call;
 use crate::context::{self, Held};
 use crate::engine::{Engine, RunView};
+use crate::instance;
 use crate::people::{self, Over};
 use crate::progress::{self, Position};
 use crate::protocol::{AdvanceInput, Next};
 use crate::room;
+use crate::scopes::Scopes;
 use crate::starting;
 use crate::tick;
-use crate::writer::{Writer, is_waiting};
+use crate::waits;
+use crate::writer::{Origin, Writer, is_waiting};
 
 /// Answers what run `id`, executed as `execution`, does next.
 pub(crate) async fn advance(
@@ -61,7 +64,15 @@ pub(crate) async fn advance(
         Ok(definition) => definition,
         Err(failure) => return fail(engine, &run, failure).await,
     };
-    proceed(engine, &run, &definition, question).await
+    if let Some(stateful) = &definition.instance {
+        return instance::proceed(engine, &run, execution, &definition, stateful, question).await;
+    }
+    // Waits may end while they are opened, or right after: what they let follow is decided at once.
+    loop {
+        if let Some(next) = proceed(engine, &run, &definition, &question).await? {
+            return Ok(next);
+        }
+    }
 }
 
 /// Whether this execution is the run's own. A run that is to be retried belongs to the first that comes.
@@ -80,15 +91,19 @@ async fn open(
     input: &RunInput,
 ) -> Result<Result<RunRow, Next>, StoreError> {
     let new = match &input.trigger {
-        RunTrigger::Event { revision, event } => NewRun {
+        RunTrigger::Event { revision, event, sequence } => NewRun {
             id: id.to_owned(),
-            temporal_run_id: execution.to_owned(),
+            temporal_run_id: Some(execution.to_owned()),
             activity: input.activity.clone(),
             revision: *revision,
             trigger: Trigger::Event,
             event: event.as_ref().clone(),
             replay: 0,
+            key: None,
+            sequence: *sequence,
         },
+        // Whoever wakes an instance has found its row: this one is gone.
+        RunTrigger::Instance => return Err(StoreError::UnknownRun(id.to_owned())),
         RunTrigger::Schedule { trigger } => return tick::open(engine, id, execution, &input.activity, *trigger).await,
         RunTrigger::Call { event } => match call::open(engine, id, execution, &input.activity, event).await? {
             Ok(new) => new,
@@ -102,41 +117,44 @@ async fn open(
     engine.store.load_run(id).await?.map(Ok).ok_or_else(|| StoreError::UnknownRun(id.to_owned()))
 }
 
+/// One step. `None` if another can be decided at once.
 async fn proceed(
     engine: &Engine,
     run: &RunRow,
     definition: &Arc<Activity>,
-    mut question: AdvanceInput,
-) -> Result<Next, StoreError> {
+    question: &AdvanceInput,
+) -> Result<Option<Next>, StoreError> {
     let scope = engine.scope(&run.event, &RunView { id: &run.id, activity: &run.activity, revision: run.revision });
     // Its place is kept until all is decided.
     let Held { context, hash, place: _place } = match resolve(engine, run, definition, &scope).await? {
         Ok(resolved) => resolved,
-        Err(failure) => return fail(engine, run, failure).await,
+        Err(failure) => return fail(engine, run, failure).await.map(Some),
     };
-    let scope = scope.with("context", context);
+    let scopes = Scopes::new(scope.with("context", context), run.event.hops());
     let rows = engine.store.tasks_of(&run.id).await?;
-    let escalated = complete_results(engine, run, definition, &scope, &rows, &mut question.results).await?;
-    let mut position = progress::of(definition, &rows, &question.results);
-    let mut writer = Writer::new(run, &rows, &question.results);
+    let mut results = question.results.clone();
+    let escalated = complete_results(engine, run, definition, &scopes, &rows, &mut results).await?;
+    let mut position = progress::of(definition, &rows, &results);
+    let mut writer = Writer::new(run, &rows, &results);
     writer.escalate(escalated);
     writer.ended.extend(people::answered(&rows, &question.started));
-    let outcome = match question.cancelled {
-        Some(reason) => Some(Outcome::Cancelled(Failure::cancelled(reason))),
+    writer.record.waits = waits::not_started(&rows, &question.started);
+    let outcome = match &question.cancelled {
+        Some(reason) => Some(Outcome::Cancelled(Failure::cancelled(reason.as_str()))),
         // An expression that fails now does so once more when what runs has ended.
-        None => decide(definition, &scope, &mut position, &mut writer)
+        None => decide(definition, scopes.of(None), &mut position, &mut writer)
             .unwrap_or_else(|failure| Some(Outcome::Failed(failure))),
     };
     match outcome {
         Some(Outcome::Completed) => writer.end(Outcome::Completed, &[]),
-        Some(outcome) => wind_up(definition, &scope, outcome, &rows, &mut position, &mut writer),
+        Some(outcome) => wind_up(definition, &scopes, outcome, &rows, &mut position, &mut writer),
         None if planning::has_failed(&position.progress) => {
-            give_up_waiting(&rows, "its run failed", &mut position, &mut writer);
+            give_up_waiting(definition, &rows, "its run failed", &mut position, &mut writer);
             // That may have been all that was waited for: nothing would ask again.
             if !planning::is_pending(&position.progress) {
-                let decided = decide(definition, &scope, &mut position, &mut writer);
+                let decided = decide(definition, scopes.of(None), &mut position, &mut writer);
                 if let Some(outcome) = decided.unwrap_or_else(|failure| Some(Outcome::Failed(failure))) {
-                    wind_up(definition, &scope, outcome, &rows, &mut position, &mut writer);
+                    wind_up(definition, &scopes, outcome, &rows, &mut position, &mut writer);
                 }
             }
         }
@@ -146,27 +164,34 @@ async fn proceed(
     let outcome = writer.record.outcome.clone();
     engine.store.commit_step(&writer.record).await?;
     count(engine, &writer);
-    match outcome {
-        Some(Outcome::Completed) => Ok(Next::Completed),
-        Some(Outcome::Failed(failure)) => Ok(Next::Failed { failure }),
-        Some(Outcome::Cancelled(failure)) => Ok(Next::Cancelled { failure }),
+    Ok(Some(match outcome {
+        Some(Outcome::Completed) => Next::Completed,
+        Some(Outcome::Failed(failure)) => Next::Failed { failure },
+        Some(Outcome::Cancelled(failure)) => Next::Cancelled { failure },
         None => {
             let rows = engine.store.tasks_of(&run.id).await?;
+            let ended = waits::ended_meanwhile(definition, &rows, &position);
+            waits::count(engine, &ended, &question.started);
+            // Where all that was open has been given up, nothing is left to wait for.
+            if position.is_idle() || !ended.is_empty() {
+                return Ok(None);
+            }
             let escalations = people::escalations(engine, &run.id, definition).await?;
-            let start = starting::due(run, definition, &rows, &question.started, &escalations);
+            let hops = |_: &TaskRow| run.event.hops();
+            let start = starting::due(run, definition, &rows, &question.started, &escalations, &hops);
             let awaited = planning::awaited(definition, &position.progress);
-            Ok(Next::Run { start, awaited, ended: starting::over(&rows, &question.started) })
+            Next::Run { start, awaited, ended: starting::over(&rows, &question.started), again: false, stop: false }
         }
-    }
+    }))
 }
 
 /// Makes of what the workflow saw what it means: the output of a run that was called, the answer to a deadline.
 /// Returns what is escalated, and so has not ended.
-async fn complete_results(
+pub(crate) async fn complete_results(
     engine: &Engine,
     run: &RunRow,
     definition: &Activity,
-    scope: &Scope,
+    scopes: &Scopes,
     rows: &[TaskRow],
     results: &mut Vec<TaskResult>,
 ) -> Result<Vec<Escalated>, StoreError> {
@@ -182,9 +207,10 @@ async fn complete_results(
             Err(failure) if failure.is_deadline() => {
                 let task = definition.tasks.iter().find(|task| task.id == one.task);
                 if let Some((task, row)) = task.zip(row) {
-                    let progress = progress::of(definition, rows, &[]).progress;
+                    let position = progress::of(definition, rows, &[]);
+                    let progress = position.around(definition, &row.task, row.index);
                     let before = people::escalations(engine, &run.id, definition).await?;
-                    match people::time_out(task, row, failure.clone(), scope, &progress, &before) {
+                    match people::time_out(task, row, failure.clone(), scopes.of(row.ordinal), progress, &before) {
                         Over::Ended(result) => one.result = result,
                         Over::Escalated(to) => {
                             escalated.push(to);
@@ -202,39 +228,53 @@ async fn complete_results(
 }
 
 /// Takes back what a run that fails or is cancelled has done, once nothing runs any more; then ends it.
-fn wind_up(
+pub(crate) fn wind_up(
     definition: &Activity,
-    scope: &Scope,
+    scopes: &Scopes,
     outcome: Outcome,
     rows: &[TaskRow],
     position: &mut Position,
     writer: &mut Writer<'_>,
 ) {
     let why = if matches!(outcome, Outcome::Cancelled(_)) { "its run was cancelled" } else { "its run failed" };
-    give_up_waiting(rows, why, position, writer);
-    if planning::is_pending(&position.progress) {
+    give_up_waiting(definition, rows, why, position, writer);
+    if position.is_pending() {
         return;
     }
     loop {
-        let Position { progress, completed, undone, .. } = &mut *position;
-        match planning::undo(definition, scope, progress, completed, undone) {
+        let done = |of: &Completed| rows.iter().find(|row| row.is(&of.task, of.index));
+        let sight = |of: &Completed| Sight {
+            scope: scopes.of(done(of).and_then(|row| row.ordinal)),
+            progress: position.around(definition, &of.task, of.index),
+        };
+        let (of, undone) = match planning::undo(definition, sight, &position.completed, &position.undone) {
             NextUndo::Pending => return,
-            NextUndo::Done => return writer.end(outcome, &planning::not_undone(undone)),
+            NextUndo::Done => return writer.end(outcome, &planning::not_undone(&position.undone)),
             NextUndo::Refused { of, failure } => {
                 writer.refuse_undo(&of, &failure);
-                undone.insert(of, Instance::Failed(failure));
+                (of, Instance::Failed(failure))
             }
             NextUndo::Decided { of, work } => {
-                let done = rows.iter().find(|row| row.is(&of.task, of.index));
-                let output = writer.create(&work, done.map(|row| row.retry));
-                undone.insert(of, output.map_or(Instance::Pending, Instance::Completed));
+                let row = done(&of);
+                let ordinal = row.and_then(|row| row.ordinal);
+                let hops = Some(scopes.seen(ordinal).hops);
+                let origin = Origin { retry: row.map(|row| row.retry), ordinal, hops, for_event: false };
+                let output = writer.create(&work, origin);
+                (of, output.map_or(Instance::Pending, Instance::Completed))
             }
-        }
+        };
+        position.undone.insert(of, undone);
     }
 }
 
 /// Gives up what nobody performs: a person need not answer, and no time need pass.
-fn give_up_waiting(rows: &[TaskRow], why: &str, position: &mut Position, writer: &mut Writer<'_>) {
+pub(crate) fn give_up_waiting(
+    definition: &Activity,
+    rows: &[TaskRow],
+    why: &str,
+    position: &mut Position,
+    writer: &mut Writer<'_>,
+) {
     let failure = Failure::cancelled(why);
     let waiting = rows.iter().filter(|row| {
         row.status == TaskStatus::Created
@@ -248,12 +288,12 @@ fn give_up_waiting(rows: &[TaskRow], why: &str, position: &mut Position, writer:
     }
     given_up.extend(writer.give_up_decided(&failure));
     for (task, index) in given_up {
-        planning::settle(&mut position.progress, &task, index, Instance::Failed(failure.clone()));
+        position.settle(definition, &task, index, Instance::Failed(failure.clone()));
     }
 }
 
 /// The context that the run decides on: looked up once, then the same for ever.
-async fn resolve(
+pub(crate) async fn resolve(
     engine: &Engine,
     run: &RunRow,
     definition: &Activity,
@@ -286,7 +326,7 @@ fn decide(
         let mut emitted = false;
         for decided in &step.decided {
             let before = kept.remove(&(decided.task.clone(), decided.index));
-            if let Some(output) = before.or_else(|| writer.create(decided, None)) {
+            if let Some(output) = before.or_else(|| writer.create(decided, Origin::default())) {
                 planning::settle(progress, &decided.task, decided.index, Instance::Completed(output));
                 emitted = true;
             }
@@ -299,7 +339,7 @@ fn decide(
 }
 
 /// Ends a run that can't be decided at all.
-async fn fail(engine: &Engine, run: &RunRow, failure: Failure) -> Result<Next, StoreError> {
+pub(crate) async fn fail(engine: &Engine, run: &RunRow, failure: Failure) -> Result<Next, StoreError> {
     let mut writer = Writer::new(run, &[], &[]);
     writer.end(Outcome::Failed(failure.clone()), &[]);
     engine.store.commit_step(&writer.record).await?;
@@ -307,7 +347,7 @@ async fn fail(engine: &Engine, run: &RunRow, failure: Failure) -> Result<Next, S
     Ok(Next::Failed { failure })
 }
 
-fn count(engine: &Engine, writer: &Writer<'_>) {
+pub(crate) fn count(engine: &Engine, writer: &Writer<'_>) {
     match &writer.record.outcome {
         Some(Outcome::Completed) => engine.metrics.worker.runs.inc(Run::Completed),
         Some(Outcome::Failed(_)) => engine.metrics.worker.runs.inc(Run::Failed),

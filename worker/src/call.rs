@@ -16,13 +16,14 @@ use crate::progress;
 use crate::protocol::Next;
 
 /// The event that a call stands for. Deterministic: the same task calls the same run, however often it is started.
-pub(crate) fn event(run: &RunRow, task: &str, index: u32, retry: u32, data: Option<Value>) -> Event {
+/// `hops` are those of the event that decided the task.
+pub(crate) fn event(run: &RunRow, task: &str, index: u32, retry: u32, hops: u64, data: Option<Value>) -> Event {
     let now = run.started_at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let facts = RunFacts {
         run: &run.id,
         activity: &run.activity,
         revision: run.revision,
-        hops: run.event.hops(),
+        hops,
         retry,
         now: &now,
     };
@@ -56,12 +57,14 @@ pub(crate) async fn open(
     }
     Ok(Ok(NewRun {
         id: id.to_owned(),
-        temporal_run_id: execution.to_owned(),
+        temporal_run_id: Some(execution.to_owned()),
         activity: activity.to_owned(),
         revision,
         trigger: Trigger::Call,
         event: event.clone(),
         replay: 0,
+        key: None,
+        sequence: None,
     }))
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn open(
 pub(crate) async fn output(engine: &Engine, run: &RunRow, row: &TaskRow, said: &Value) -> Result<Value, StoreError> {
     let request = row.request.clone().and_then(|request| serde_json::from_value(request).ok());
     let Some(Request::Activity { name, data }) = request else { return Ok(Value::Null) };
-    let own = || names::run_id(&name, &event(run, &row.task, row.index, row.retry, data).key());
+    let own = || names::run_id(&name, &event(run, &row.task, row.index, row.retry, 0, data).key());
     let id = said.as_str().map_or_else(own, str::to_owned);
     let Some(called) = engine.store.load_run_within(&id, 0).await? else { return Ok(json!({"run": id, "tasks": {}})) };
     let tasks = match engine.definitions.get(&engine.store, &called.activity, called.revision).await? {

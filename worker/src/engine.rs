@@ -9,6 +9,7 @@ use spine_core::expression::Scope;
 use spine_core::run::Failure;
 use spine_runtime::health::Health;
 use spine_runtime::metrics::Metrics;
+use spine_runtime::shutdown::Shutdown;
 use spine_store::{QueryDatabase, Store};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -51,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) messages: Arc<dyn Messages>,
     pub(crate) definitions: Definitions,
     pub(crate) room: Room,
+    /// Requested a while after the worker was told to end: what is under way then is left to another.
+    pub(crate) over: Shutdown,
     values: Arc<Value>,
 }
 
@@ -62,7 +65,7 @@ pub(crate) struct RunView<'a> {
 }
 
 impl Engine {
-    pub(crate) fn new(resources: Resources) -> Self {
+    pub(crate) fn new(resources: Resources, over: Shutdown) -> Self {
         Self {
             store: resources.store,
             databases: resources.databases,
@@ -72,6 +75,7 @@ impl Engine {
             messages: resources.messages,
             definitions: Definitions::default(),
             room: Room::new(),
+            over,
             values: Arc::new(Value::Object(resources.values.into_iter().collect())),
         }
     }

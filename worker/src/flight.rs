@@ -38,6 +38,8 @@ pub(crate) type Ended = (String, u32, Result<Value, Failure>);
 pub(crate) struct Flight<'a> {
     task: String,
     index: u32,
+    /// Whether nobody performs it.
+    pause: bool,
     /// Takes it back where nobody waits for it any more. Of a task, it follows the run's cancellation.
     token: WorkflowCancellationToken,
     result: LocalBoxFuture<'a, Result<Value, Failure>>,
@@ -47,6 +49,18 @@ impl Flight<'_> {
     /// Its task and index.
     pub(crate) fn instance(&self) -> (String, u32) {
         (self.task.clone(), self.index)
+    }
+
+    /// Whether nobody performs it, so that another execution can wait for it as well.
+    pub(crate) fn is_pause(&self) -> bool {
+        self.pause
+    }
+
+    /// Takes it back, unless it takes work back itself.
+    pub(crate) fn stop(&self) {
+        if !self.pause && names::undone_by(&self.task).is_none() {
+            self.token.cancel();
+        }
     }
 
     /// Whether it is one of those that ended elsewhere; its timer is taken back then.
@@ -68,13 +82,13 @@ impl Future for Flight<'_> {
 }
 
 /// Starts an instance. What takes work back goes on when the run is cancelled.
-pub(crate) fn begin<'a>(ctx: &'a WorkflowContext<RunActivity>, start: Start) -> Flight<'a> {
+pub(crate) fn begin<W: 'static>(ctx: &WorkflowContext<W>, start: Start) -> Flight<'_> {
     let token = match names::undone_by(&start.task) {
         Some(_) => WorkflowCancellationToken::new(),
         None => ctx.cancellation_token().child_token(),
     };
-    let (task, index) = (start.task.clone(), start.index);
-    let result: LocalBoxFuture<'a, _> = match (&start.foreign, &start.child, &start.pause) {
+    let (task, index, pause) = (start.task.clone(), start.index, start.is_pause());
+    let result: LocalBoxFuture<'_, _> = match (&start.foreign, &start.child, &start.pause) {
         (_, Some(child), _) => Box::pin(call(ctx, child.clone(), start.limits.deadline, token.clone())),
         (_, _, Some(pause)) => Box::pin(wait(ctx, pause.clone(), token.clone())),
         (Some(foreign), ..) => {
@@ -90,12 +104,12 @@ pub(crate) fn begin<'a>(ctx: &'a WorkflowContext<RunActivity>, start: Start) -> 
             Box::pin(async move { call.await.map(|()| Value::Null).map_err(|error| failure(&error)) })
         }
     };
-    Flight { task, index, token, result }
+    Flight { task, index, pause, token, result }
 }
 
 /// Lets time pass. Without an end, something else ends the task, and the run is woken.
-async fn wait(
-    ctx: &WorkflowContext<RunActivity>,
+async fn wait<W: 'static>(
+    ctx: &WorkflowContext<W>,
     pause: Pause,
     token: WorkflowCancellationToken,
 ) -> Result<Value, Failure> {
@@ -118,8 +132,8 @@ enum Called {
 }
 
 /// Runs another activity. Where that run is there already, its end is the call's.
-async fn call(
-    ctx: &WorkflowContext<RunActivity>,
+async fn call<W: 'static>(
+    ctx: &WorkflowContext<W>,
     child: Child,
     deadline: Option<Duration>,
     token: WorkflowCancellationToken,
@@ -132,8 +146,8 @@ async fn call(
 
 /// Runs a child. It is cancelled, and undoes what it did, when the deadline is over. One that failed before is begun
 /// again: that this run was retried is the only way to come here twice.
-async fn run_child(
-    ctx: &WorkflowContext<RunActivity>,
+async fn run_child<W: 'static>(
+    ctx: &WorkflowContext<W>,
     child: &Child,
     deadline: Option<Duration>,
     token: WorkflowCancellationToken,

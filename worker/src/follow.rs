@@ -14,7 +14,6 @@ use temporalio_workflow::{ActivityCancellationType, ActivityCloseTimeouts, Workf
 use crate::flight;
 use crate::protocol::{End, FollowInput};
 use crate::task::Activities;
-use crate::workflow::RunActivity;
 
 /// How long it may take to look at one row.
 const LOOK: Duration = Duration::from_secs(10);
@@ -22,8 +21,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// The end of `run`: its id, for the call's output, or why it failed. To be cancelled ends the wait, not that run.
-pub(crate) async fn until_end(
-    ctx: &WorkflowContext<RunActivity>,
+pub(crate) async fn until_end<W: 'static>(
+    ctx: &WorkflowContext<W>,
     run: String,
     deadline: Option<Duration>,
     token: WorkflowCancellationToken,

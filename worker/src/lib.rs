@@ -18,6 +18,8 @@ mod flight;
 mod follow;
 mod heartbeat;
 mod http;
+mod instance;
+mod leaving;
 mod messages;
 mod payload;
 mod people;
@@ -25,17 +27,18 @@ mod progress;
 mod protocol;
 mod replay;
 mod room;
+mod scopes;
 mod secrets;
 mod starting;
 mod task;
 mod tick;
+mod waits;
 mod waker;
 mod watch;
 mod workflow;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use spine_core::names;
 use spine_runtime::shutdown::Shutdown;
@@ -51,9 +54,6 @@ pub use replay::{ReplayError, replay};
 pub use secrets::Secrets;
 
 use engine::Engine;
-
-/// How long a task that runs when the worker is told to stop may go on before it is cancelled.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How many runs may be decided at once. They wait for the database and for lookups: 100 keep those busy, and the
 /// memory for them small.
@@ -96,12 +96,15 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
     let component = resources.health.register("worker");
     let (store, database) = (resources.store.clone(), resources.health.register("database"));
     let max_tasks = resources.max_tasks;
-    let activities = task::Activities { engine: Arc::new(Engine::new(resources)) };
+    let over = Shutdown::new();
+    let activities = task::Activities { engine: Arc::new(Engine::new(resources, over.clone())) };
     let options = WorkerOptions::new(names::TASK_QUEUE)
         .register_workflow::<workflow::RunActivity>()
         .map_err(|error| start(&error))?
+        .register_workflow::<workflow::ActivityInstance>()
+        .map_err(|error| start(&error))?
         .register_activities(activities)
-        .graceful_shutdown_period(GRACE)
+        .graceful_shutdown_period(leaving::GRACE)
         .max_heartbeat_throttle_interval(heartbeat::BEAT)
         .tuner(slots(max_tasks))
         .build();
@@ -117,7 +120,13 @@ async fn serve(client: Client, resources: Resources, shutdown: Shutdown) -> Resu
         () = waker::wake(&store, &client) => unreachable!("it wakes for ever"),
         () = shutdown.requested() => {
             stop();
-            running.await
+            tokio::select! {
+                result = running => result,
+                () = leaving::announce(&over) => {
+                    tracing::warn!("steps of runs wait for something that is away; other workers take them");
+                    Ok(())
+                }
+            }
         }
     };
     component.down("it has stopped");

@@ -69,18 +69,21 @@ pub(crate) fn time_left(escalations: &[Escalation], row: &TaskRow) -> Option<Dur
     escalations.iter().find(|one| row.is(&one.task, one.index)).map(|one| one.left)
 }
 
-/// What people have ended of what the workflow still waits for, to be counted.
+/// What people and events have ended of what the workflow still waits for, to be counted.
 pub(crate) fn answered(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(TaskKind, TaskOutcome)> {
     let ended = starting::over(rows, started);
-    let people = rows.iter().filter(|row| row.uses.as_deref() == Some("human"));
-    people
-        .filter(|row| ended.iter().any(|(task, index)| row.is(task, *index)))
-        .filter_map(|row| match row.status {
-            TaskStatus::Completed => Some((TaskKind::Human, TaskOutcome::Completed)),
-            TaskStatus::Failed => Some((TaskKind::Human, TaskOutcome::Failed)),
-            _ => None,
-        })
-        .collect()
+    let over = rows.iter().filter(|row| ended.iter().any(|(task, index)| row.is(task, *index)));
+    over.filter_map(counted).collect()
+}
+
+/// What is counted of a task that somebody else has ended.
+pub(crate) fn counted(row: &TaskRow) -> Option<(TaskKind, TaskOutcome)> {
+    let outcome = match row.status {
+        TaskStatus::Completed => TaskOutcome::Completed,
+        TaskStatus::Failed => TaskOutcome::Failed,
+        _ => return None,
+    };
+    Some((TaskKind::named(row.uses.as_deref()?)?, outcome))
 }
 
 fn escalates(task: &Task) -> Option<Duration> {

@@ -19,6 +19,9 @@ pub(crate) struct AdvanceInput {
     /// Why the run was cancelled, if it was.
     #[serde(default)]
     pub(crate) cancelled: Option<String>,
+    /// Of an instance: its history is long, so nothing new is to begin until another execution takes over.
+    #[serde(default)]
+    pub(crate) hold: bool,
 }
 
 /// The answer of `AdvanceRun`: one marker in history.
@@ -34,7 +37,15 @@ pub(crate) enum Next {
         /// Instances that the workflow waits for and that have ended without it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ended: Vec<(String, u32)>,
+        /// There is more to do at once: ask again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+        /// What is under way need not go on, but for what takes work back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stop: bool,
     },
+    /// Nothing is under way: another execution takes over, with a history of its own.
+    Continue,
     /// The run is over, well.
     Completed,
     /// The run is over, and failed.
@@ -96,6 +107,13 @@ pub(crate) struct Child {
     pub(crate) run: String,
     /// Its input.
     pub(crate) input: RunInput,
+}
+
+impl Start {
+    /// Whether nobody performs it, so that another execution can wait for it as well.
+    pub(crate) fn is_pause(&self) -> bool {
+        self.pause.is_some()
+    }
 }
 
 /// Time that passes.

@@ -3,7 +3,7 @@
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-use crate::workflow::RunActivity;
+use crate::workflow::{ActivityInstance, RunActivity};
 
 /// Why a history does not replay.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +14,12 @@ pub struct ReplayError(String);
 /// than what was recorded: a run with that history would be stuck after a deployment of this build.
 pub async fn replay(history: WorkflowHistory) -> Result<(), ReplayError> {
     let failed = |error: &dyn std::fmt::Display| ReplayError(error.to_string());
-    let options =
-        WorkflowReplayerOptions::new().register_workflow::<RunActivity>().map_err(|error| failed(&error))?.build();
+    let options = WorkflowReplayerOptions::new()
+        .register_workflow::<RunActivity>()
+        .map_err(|error| failed(&error))?
+        .register_workflow::<ActivityInstance>()
+        .map_err(|error| failed(&error))?
+        .build();
     let replayer = WorkflowReplayer::new(options).map_err(|error| failed(&error))?;
     replayer.replay_workflow(history).await.map_err(|error| failed(&error))
 }
@@ -41,6 +45,10 @@ mod tests {
     async fn recorded_histories_replay() {
         let recorded = recorded();
         assert!(recorded.len() >= 27, "{} histories are left", recorded.len());
+        // Those that no other test misses.
+        for kind in ["instance", "instance-cancelled", "instance-expired", "instance-handed-over"] {
+            assert!(recorded.iter().any(|(name, _)| name == kind), "{kind} is not recorded");
+        }
         for (name, bytes) in recorded {
             let history = WorkflowHistory::from_json(&bytes).unwrap();
             replay(history).await.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -15,18 +15,20 @@ use crate::people;
 use crate::protocol::{self, Child, Foreign, Limits, RunRef, Start};
 use crate::writer::is_waiting;
 
-/// Every instance that was decided, has not ended, and is not among those `started`.
+/// Every instance that was decided, has not ended, and is not among those `started`. `hops` are those of the event
+/// that decided it.
 pub(crate) fn due(
     run: &RunRow,
     definition: &Activity,
     rows: &[TaskRow],
     started: &[(String, u32)],
     escalations: &[Escalation],
+    hops: &dyn Fn(&TaskRow) -> u64,
 ) -> Vec<Start> {
     let waiting = rows.iter().filter(|row| row.status == TaskStatus::Created);
     waiting
         .filter(|row| !started.iter().any(|(task, index)| row.is(task, *index)))
-        .filter_map(|row| start(run, definition, row, people::time_left(escalations, row)))
+        .filter_map(|row| start(run, definition, row, people::time_left(escalations, row), hops(row)))
         .collect()
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn over(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<(String, 
 }
 
 /// `left` is how long those have whom the instance was escalated to.
-fn start(run: &RunRow, definition: &Activity, row: &TaskRow, left: Option<Duration>) -> Option<Start> {
+fn start(run: &RunRow, definition: &Activity, row: &TaskRow, left: Option<Duration>, hops: u64) -> Option<Start> {
     let execution = definition.execution(&row.task)?;
     let request: Request = serde_json::from_value(row.request.clone()?).ok()?;
     let limits = Limits {
@@ -56,29 +58,43 @@ fn start(run: &RunRow, definition: &Activity, row: &TaskRow, left: Option<Durati
     let (foreign, child, pause) = match request {
         Request::Worker { task_queue, activity, input } => (Some(Foreign { task_queue, activity, input }), None, None),
         Request::Activity { name, data } => {
-            let event = call::event(run, &row.task, row.index, row.retry, data);
+            let event = call::event(run, &row.task, row.index, row.retry, hops, data);
             let id = names::run_id(&name, &event.key());
             let input = RunInput { activity: name, trigger: RunTrigger::Call { event: Box::new(event) } };
             (None, Some(Child { run: id, input }), None)
         }
-        Request::Wait(pause) => (None, None, Some(protocol::Pause { after: Some(length(&pause)), completes: true })),
+        // An event ends it, or its deadline does.
+        Request::Wait(Pause::Event { .. }) => {
+            let left = limits.deadline.map(|deadline| time_left(row.begun_at, deadline));
+            (None, None, Some(protocol::Pause { after: left, completes: false }))
+        }
+        Request::Wait(pause) => {
+            (None, None, Some(protocol::Pause { after: length(&pause, row.begun_at), completes: true }))
+        }
         Request::Human { .. } => {
-            (None, None, Some(protocol::Pause { after: left.or(limits.deadline), completes: false }))
+            let left = left.or(limits.deadline.map(|deadline| time_left(row.begun_at, deadline)));
+            (None, None, Some(protocol::Pause { after: left, completes: false }))
         }
         _ => (None, None, None),
     };
     let run =
-        RunRef { activity: run.activity.clone(), revision: run.revision, hops: run.event.hops(), retry: run.retries };
+        RunRef { activity: run.activity.clone(), revision: run.revision, hops, retry: run.retries };
     Some(Start { task: row.task.clone(), index: row.index, foreign, child, pause, run, limits })
 }
 
-/// How long a wait takes from now on.
-fn length(pause: &Pause) -> Duration {
+/// What is left of a span of time that began then.
+fn time_left(begun: OffsetDateTime, span: Duration) -> Duration {
+    Duration::try_from(begun + span - OffsetDateTime::now_utc()).unwrap_or_default().min(span)
+}
+
+/// How long a wait that began then takes from now on; `None` for one that no time ends.
+fn length(pause: &Pause, begun: OffsetDateTime) -> Option<Duration> {
     match pause {
-        Pause::For(duration) => *duration,
-        Pause::Until(moment) => OffsetDateTime::parse(moment, &Rfc3339)
-            .ok()
-            .and_then(|moment| Duration::try_from(moment - OffsetDateTime::now_utc()).ok())
-            .unwrap_or_default(),
+        Pause::For(duration) => Some(time_left(begun, *duration)),
+        Pause::Until(moment) => {
+            let left = OffsetDateTime::parse(moment, &Rfc3339).ok().map(|moment| moment - OffsetDateTime::now_utc());
+            Some(left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default())
+        }
+        Pause::Event { .. } => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The Temporal activities of this worker: `AdvanceRun` and `RunTask`.
+//! The Temporal activities of this worker: `AdvanceRun`, `RunTask` and `FollowRun`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,14 @@ use crate::engine::{Engine, RunView, now};
 use crate::follow;
 use crate::heartbeat;
 use crate::http::{Attempt, Outbound};
+use crate::instance;
+use crate::leaving;
 use crate::messages::{self, Sending};
 use crate::payload::MAX_ANSWER_BYTES;
 use crate::progress;
 use crate::protocol::{AdvanceInput, End, FollowInput, Next, RunRef, TaskInput};
 use crate::room;
+use crate::scopes::Scopes;
 use crate::secrets::Revealed;
 
 /// What the worker registers.
@@ -79,7 +82,7 @@ async fn attempt(engine: &Engine, run: &str, attempt: u32, input: &TaskInput) ->
     let performed = match revealed(engine, input, &row).await {
         Ok((request, secrets)) => {
             let key = names::idempotency_key(run, &input.task, input.index, row.retry);
-            secrets.hide_from(perform(engine, input, key, request).await)
+            secrets.hide_from(leaving::unless(&engine.over, perform(engine, input, key, request)).await)
         }
         Err(attempt) => Err(attempt),
     };
@@ -127,13 +130,19 @@ async fn revealed(engine: &Engine, input: &TaskInput, row: &TaskRow) -> Result<(
     let secrets = engine.secrets.reveal(names).await?;
     let run = engine.store.load_run_within(&row.run, room::SMALL_BYTES).await.map_err(stored)?;
     let run = run.ok_or_else(|| fatal(Failure::new("UnknownRun", format!("there is no run {}", row.run))))?;
-    let rows = engine.store.tasks_of(&row.run).await.map_err(stored)?;
     let view = RunView { id: &run.id, activity: &run.activity, revision: run.revision };
     let held = context::stored(engine, &run).await.map_err(stored)?;
     let (context, _place) = held.map(|held| (held.context, held.place)).unwrap_or_default();
     let scope = engine.scope(&run.event, &view).with("context", context);
-    let progress = progress::of(&definition, &rows, &[]).progress;
-    let request = planning::reveal(&execution, input.index, &scope.with_secrets(secrets.values()), &progress);
+    let decided_by: Vec<u32> = row.ordinal.into_iter().collect();
+    let rows = engine.store.tasks_of_instance(&row.run, &instance::each_event(&definition), &decided_by).await;
+    let rows = rows.map_err(stored)?;
+    let events = engine.store.folded_events(&row.run, &decided_by).await.map_err(stored)?;
+    let scopes = Scopes::new(scope, run.event.hops()).with_events(&events);
+    let position = progress::of(&definition, &rows, &[]);
+    let progress = position.around(&definition, &execution.task.id, input.index);
+    let scope = scopes.of(row.ordinal).clone().with_secrets(secrets.values());
+    let request = planning::reveal(&execution, input.index, &scope, progress);
     Ok((request.map_err(fatal)?, secrets))
 }
 

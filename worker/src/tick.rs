@@ -135,12 +135,14 @@ fn run(tick: &Tick, id: &str, current: &Current, ticks: Option<Window>) -> NewRu
     event.data = Data::Json(data(&current.schedule.input, ticks));
     NewRun {
         id: id.to_owned(),
-        temporal_run_id: tick.execution.clone(),
+        temporal_run_id: Some(tick.execution.clone()),
         activity: tick.activity.clone(),
         revision: current.revision,
         trigger: Trigger::Schedule,
         event,
         replay: 0,
+        key: None,
+        sequence: None,
     }
 }
 

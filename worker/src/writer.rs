@@ -8,9 +8,12 @@ use spine_core::notice::{self, RunFacts};
 use spine_core::planning::{Completed, Decided, Outcome, Request, Step};
 use spine_core::run::{Failure, FailureClass, TaskResult, TaskStatus};
 use spine_runtime::metrics::labels::{TaskKind, TaskOutcome};
-use spine_store::{Asked, AuditEntry, Escalated, FinishedTask, NewTask, OutboxEvent, RunRow, StepRecord, TaskRow};
+use spine_store::{
+    Asked, AuditEntry, Escalated, FinishedTask, NewTask, OutboxEvent, RunRow, SkippedTask, StepRecord, TaskRow,
+};
 
 use crate::engine::now;
+use crate::waits;
 
 /// Gathers what one step writes.
 pub(crate) struct Writer<'a> {
@@ -60,6 +63,16 @@ impl<'a> Writer<'a> {
         self.tell(event);
     }
 
+    /// What this step has ended so far.
+    pub(crate) fn results(&self) -> Vec<TaskResult> {
+        let result = |one: &FinishedTask| TaskResult {
+            task: one.task.clone(),
+            index: one.index,
+            result: one.result.clone(),
+        };
+        self.record.results.iter().map(result).collect()
+    }
+
     /// Gives up an instance that nobody performs.
     pub(crate) fn give_up(&mut self, row: &TaskRow, failure: &Failure) {
         let result = TaskResult { task: row.task.clone(), index: row.index, result: Err(failure.clone()) };
@@ -102,6 +115,8 @@ impl<'a> Writer<'a> {
             uses: "undo".into(),
             status: TaskStatus::Created,
             retry: self.run.retries,
+            ordinal: None,
+            for_event: false,
             request: Value::Null,
             output: None,
         });
@@ -117,9 +132,8 @@ impl<'a> Writer<'a> {
         self.record.audit.push(AuditEntry { fact: "undo_failed".into(), discriminator, detail });
     }
 
-    /// Writes a decided instance. One that emits is complete with that, and its output is returned. The names of its
-    /// effects are those of this retry of the run, unless `retry` says of which.
-    pub(crate) fn create(&mut self, decided: &Decided, retry: Option<u32>) -> Option<Value> {
+    /// Writes a decided instance. One that emits is complete with that, and its output is returned.
+    pub(crate) fn create(&mut self, decided: &Decided, origin: Origin) -> Option<Value> {
         let Decided { task, index, work, .. } = decided;
         let created = self.facts().task_created(task, *index, work.kind());
         self.tell(created);
@@ -128,9 +142,11 @@ impl<'a> Writer<'a> {
             let assignees = assignees.clone();
             self.record.asked.push(Asked { task: task.clone(), index: *index, assignees, deadline: decided.deadline });
         }
+        self.record.waits.extend(waits::of(task, *index, work));
         let output = match work {
             Request::Emit { event_type, subject, data } => {
-                let event = self.facts().emitted(task, *index, event_type, subject.clone(), data.clone());
+                let facts = RunFacts { hops: origin.hops.unwrap_or_else(|| self.run.event.hops()), ..self.facts() };
+                let event = facts.emitted(task, *index, event_type, subject.clone(), data.clone());
                 let output = notice::emitted_output(&event);
                 let completed = self.facts().task_completed(task, *index, work.kind(), 1);
                 self.tell(event);
@@ -145,7 +161,9 @@ impl<'a> Writer<'a> {
             index: *index,
             uses: work.kind().to_owned(),
             status: if output.is_some() { TaskStatus::Completed } else { TaskStatus::Created },
-            retry: retry.unwrap_or(self.run.retries),
+            retry: origin.retry.unwrap_or(self.run.retries),
+            ordinal: origin.ordinal,
+            for_event: origin.for_event,
             request: json!(work),
             output: output.clone(),
         });
@@ -165,7 +183,14 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn skip(&mut self, step: &Step) {
-        self.record.skipped.extend(step.skipped.iter().cloned());
+        for (task, reason) in &step.skipped {
+            self.skip_one(task, 0, None, reason);
+        }
+    }
+
+    /// Writes that a task is not decided; `index` and `ordinal` say for which event of an instance.
+    pub(crate) fn skip_one(&mut self, task: &str, index: u32, ordinal: Option<u32>, reason: &str) {
+        self.record.skipped.push(SkippedTask { task: task.to_owned(), index, ordinal, reason: reason.to_owned() });
     }
 
     /// Ends the run. `not_undone` names what could not be taken back.
@@ -186,8 +211,7 @@ impl<'a> Writer<'a> {
 
     /// What was decided, on what: revision, context hash, tasks produced, tasks skipped and why.
     pub(crate) fn audit_decisions(&mut self, run: &RunRow, context_hash: &str) {
-        let skipped: Vec<Value> =
-            self.record.skipped.iter().map(|(task, reason)| json!({"task": task, "reason": reason})).collect();
+        let skipped: Vec<Value> = self.record.skipped.iter().map(skipped_fact).collect();
         let detail = json!({"revision": run.revision, "contextHash": context_hash, "produced": self.produced, "skipped": skipped});
         let first = !self.produced.is_empty() || !skipped.is_empty() || self.record.outcome.is_some();
         if first {
@@ -211,6 +235,27 @@ impl<'a> Writer<'a> {
     fn tell(&mut self, event: Event) {
         self.record.outbox.push(OutboxEvent { key: self.run.id.clone(), event, run: Some(self.run.id.clone()) });
     }
+}
+
+/// Where a decided instance comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Origin {
+    /// The retry of the run whose names its effects have; `None` for this one.
+    pub(crate) retry: Option<u32>,
+    /// Of an instance: the event that decides it.
+    pub(crate) ordinal: Option<u32>,
+    /// Whether the task is decided for each event.
+    pub(crate) for_event: bool,
+    /// The hops of that event; `None` for those of the event that started the run.
+    pub(crate) hops: Option<u64>,
+}
+
+fn skipped_fact(skipped: &SkippedTask) -> Value {
+    let mut fact = json!({"task": skipped.task, "reason": skipped.reason});
+    if skipped.ordinal.is_some() {
+        fact["index"] = skipped.index.into();
+    }
+    fact
 }
 
 /// Whether our own activity performs it, and counts its attempts.

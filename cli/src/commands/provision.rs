@@ -37,6 +37,9 @@ pub(crate) async fn provision(config: &spine_runtime::config::Config) -> anyhow:
     store.migrate().await?;
     let client = connect::nats(config, "spine provision").await?;
     let streams = spine_nats::topology::provision(&client).await?;
+    // A new stream is read from its start, one that routers have decided before from where it ends now.
+    let extent = spine_nats::tail::extent(&async_nats::jetstream::new(client)).await?;
+    store.begin_inbox(extent.last).await?;
     let streams = streams
         .into_iter()
         .map(|change| StreamChange { name: change.name, change: change.action.to_string() })

@@ -5,7 +5,7 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy};
 use futures::StreamExt as _;
 use serde_json::Value;
-use spine_core::decision::{Decision, Outcome};
+use spine_core::decision::{Decision, Outcome, Verdict};
 use spine_core::event::{Data, Event};
 use spine_core::names;
 use spine_runtime::shutdown::Shutdown;
@@ -69,8 +69,15 @@ fn decided(decision: &Decision) -> Option<String> {
             if reasons.is_empty() { "unmatched".into() } else { format!("unmatched ({})", reasons.join("; ")) }
         }
         Outcome::Started => format!("started {}", runs.join(", ")),
+        Outcome::Signalled => format!("given to {}", instances(decision).join(", ")),
     };
     Some(format!("event    {} {}  {became}", decision.event_type, decision.id))
+}
+
+/// The instances that get the event: each activity with the key.
+fn instances(decision: &Decision) -> Vec<String> {
+    let of = |verdict: &Verdict| Some(format!("{}/{}", verdict.activity, verdict.instance.as_ref()?));
+    decision.verdicts.iter().filter_map(of).collect()
 }
 
 /// The line of an event that a run has put into the stream.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use spine_core::decision::{Decision, Outcome};
 use spine_core::names;
 use spine_core::run::{Failure, TaskStatus};
-use spine_store::{PublishState, RunEvent, TaskRow};
+use spine_store::{GivenTo, PublishState, RunEvent, TaskRow};
 
 use super::{EventTrace, RunTrace};
 use crate::output::{self, when};
@@ -22,6 +22,7 @@ pub(crate) fn events(traces: &[EventTrace]) -> String {
 fn event(trace: &EventTrace) -> Vec<String> {
     let mut lines = heading(trace);
     lines.extend(trace.decisions.iter().flat_map(decision));
+    lines.extend(trace.instances.iter().map(given));
     for trace in &trace.runs {
         lines.push(String::new());
         lines.extend(run(trace));
@@ -66,15 +67,27 @@ pub(crate) fn decision(decision: &Decision) -> Vec<String> {
     )];
     for verdict in &decision.verdicts {
         let (mark, word) = if verdict.matched { ("+", "matched") } else { ("-", "not matched") };
+        let instance = verdict.instance.as_ref().map(|key| format!("  -> instance {key}")).unwrap_or_default();
         lines.push(line(
             "",
-            &format!("{mark} {} revision {} {word}: {}", verdict.activity, verdict.revision, verdict.because),
+            &format!("{mark} {} revision {} {word}: {}{instance}", verdict.activity, verdict.revision, verdict.because),
         ));
     }
     if decision.verdicts_left_out > 0 {
         lines.push(line("", &format!("and {} more", decision.verdicts_left_out)));
     }
     lines
+}
+
+/// What became of the event in a stateful activity.
+pub(crate) fn given(given: &GivenTo) -> String {
+    let to = match (&given.run, given.ordinal, &given.reason) {
+        (_, _, Some(reason)) => format!("{}: not folded: {reason}", given.activity),
+        (Some(run), Some(ordinal), None) if given.folded => format!("{run}: folded as #{ordinal}"),
+        (Some(run), _, None) => format!("{run}: will be folded"),
+        _ => format!("{}: it was given to no instance", given.activity),
+    };
+    line("instance", &to)
 }
 
 /// One run, in short; `spine runs show` prints its timeline.

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 use spine_core::decision::{Decision, Outcome};
+use spine_core::event::Event;
 use spine_core::names;
 use spine_core::run::{RunStatus, TaskStatus};
-use spine_store::{AttemptRow, PublishState, RunEvent, TaskRow};
+use spine_store::{AttemptRow, InstanceEvent, PublishState, RunEvent, TaskRow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -25,8 +26,12 @@ enum Order {
     Opened,
     Retried,
     Context,
+    /// Which event ended a wait.
+    Heard,
     /// How a task ended that was decided before: it lets others be decided.
     Result,
+    /// An event of an instance, which lets tasks be decided.
+    Folded,
     Decided,
     Created,
     Attempt,
@@ -112,6 +117,7 @@ fn moments(trace: &RunTrace, decisions: &[Decision], full: bool) -> Vec<Moment> 
             if names.is_empty() { "none is looked up".into() } else { format!("resolved: {}", names.join(", ")) };
         moments.push(moment(at, Order::Context, "context", text));
     }
+    moments.extend(trace.given.iter().filter_map(folded));
     for fact in trace.audit.iter().filter(|fact| fact.fact == "decided") {
         moments.push(moment(fact.at, Order::Decided, "decided", produced(&fact.detail)));
     }
@@ -121,11 +127,22 @@ fn moments(trace: &RunTrace, decisions: &[Decision], full: bool) -> Vec<Moment> 
     // The last end stands in the run itself.
     let ends = trace.audit.iter().filter(|fact| fact.fact == "ended" && Some(fact.at) != run.closed_at);
     moments.extend(ends.map(|fact| moment(fact.at, Order::Ended, "run", ended_before(&fact.detail))));
+    moments
+        .extend(trace.audit.iter().filter(|fact| fact.fact == "wait_ended").map(|fact| heard(fact.at, &fact.detail)));
     moments.extend(trace.tasks.iter().flat_map(|task| of_task(task, &trace.attempts)));
     let shown = trace.events.iter().filter(|event| full || !is_notice(event));
     moments.extend(shown.map(|event| moment(event.created_at, Order::Emitted, "emitted", emitted(event))));
     moments.extend(ended(trace));
     moments
+}
+
+/// What an event made of an instance's state.
+fn folded(given: &InstanceEvent) -> Option<Moment> {
+    let Event { event_type, id, .. } = &given.event;
+    let cancels = if given.cancels { ", which cancels the instance" } else { "" };
+    let text = format!("folded as #{}: {event_type} {id}{cancels}; state", given.ordinal);
+    let folded = moment(given.folded_at?, Order::Folded, "event", text);
+    Some(Moment { value: given.state.clone(), ..folded })
 }
 
 fn moment(at: OffsetDateTime, order: Order, what: impl Into<String>, text: impl Into<String>) -> Moment {
@@ -136,7 +153,7 @@ fn decided_by_router(decision: &Decision) -> Option<Moment> {
     let at = OffsetDateTime::parse(&decision.decided_at, &Rfc3339).ok()?;
     let place = format!("{}:{}", names::EVENTS_STREAM, decision.stream_sequence);
     let what = match &decision.outcome {
-        Outcome::Started => format!("accepted as {place}"),
+        Outcome::Started | Outcome::Signalled => format!("accepted as {place}"),
         other => format!("came again as {place}: {}", other.name()),
     };
     Some(moment(
@@ -235,6 +252,15 @@ fn closed(task: &TaskRow, name: &str, at: OffsetDateTime) -> Moment {
     };
     let output = task.output.clone().filter(|output| !output.is_null());
     Moment { value: output, ..moment(at, order, name, text) }
+}
+
+/// Which event ended a wait.
+fn heard(at: OffsetDateTime, detail: &Value) -> Moment {
+    let text = |name: &str| detail["event"][name].as_str().unwrap_or_default();
+    let name = format!("{}/{}", detail["task"].as_str().unwrap_or_default(), detail["index"]);
+    let place = detail["event"]["sequence"].as_u64().unwrap_or_default();
+    let text = format!("ended by {} {}, {}:{place}", text("type"), text("id"), names::EVENTS_STREAM);
+    moment(at, Order::Heard, name, text)
 }
 
 fn ended(trace: &RunTrace) -> Option<Moment> {

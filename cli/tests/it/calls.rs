@@ -129,12 +129,14 @@ async fn a_call_ends_as_the_run_that_is_there_already() {
         let event = Event::new(names::CALL_TYPE, notice::source(caller), event_id);
         let new = NewRun {
             id: names::run_id("leaf", &event.key()),
-            temporal_run_id: "forgotten".into(),
+            temporal_run_id: Some("forgotten".into()),
             activity: "leaf".into(),
             revision: 1,
             trigger: Trigger::Call,
             event,
             replay: 0,
+            key: None,
+            sequence: None,
         };
         assert_eq!(store.open_run(&new).await.unwrap(), Opened::New);
         new.id
@@ -179,6 +181,8 @@ async fn end(store: &Store, run: &str, outcome: Outcome) {
         uses: "http".into(),
         status: TaskStatus::Completed,
         retry: 0,
+        ordinal: None,
+        for_event: false,
         request: Value::Null,
         output: Some(json!({"by": "another"})),
     };

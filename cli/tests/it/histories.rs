@@ -27,12 +27,14 @@ enum Act {
     Decline(&'static str),
     /// Cancels the run once this task of it waits.
     Cancel(&'static str),
+    /// Publishes the event that this task waits for.
+    Happen(&'static str),
     /// Retries the run once it has failed.
     Retry,
 }
-use Act::{Answer, Cancel, Decline, Retry};
+use Act::{Answer, Cancel, Decline, Happen, Retry};
 
-const KINDS: [Kind; 24] = [
+const KINDS: [Kind; 25] = [
     ("no-task", "nothing decided", 6, 6, "completed", &[]),
     ("emits", "`emit` tasks only", 6, 6, "completed", &[]),
     ("one-task", "one `http` task", 13, 13, "completed", &[]),
@@ -43,6 +45,7 @@ const KINDS: [Kind; 24] = [
     ("sql", "one `sql` task", 13, 13, "completed", &[]),
     ("nats", "one `nats` task", 13, 13, "completed", &[]),
     ("wait", "one `wait` task", 12, 12, "completed", &[]),
+    ("wait-event", "one `wait` task for an event", 11, 11, "completed", &[Happen("happened")]),
     ("child", "one `activity` task, without the run that it calls", 13, 16, "completed", &[]),
     ("child-failing", "one `activity` task whose run fails", 13, 16, "failed", &[]),
     ("child-late", "one `activity` task whose deadline is over", 23, 26, "failed", &[]),
@@ -66,8 +69,8 @@ const KINDS: [Kind; 24] = [
     (
         "retried",
         "the retry of that, which does both, answered",
-        17,
-        17,
+        18,
+        18,
         "completed",
         &[Decline("ops"), Retry, Answer("ops")],
     ),
@@ -186,14 +189,13 @@ async fn perform(world: &World, activity: &str, event: &str, act: &Act) {
             world.ok(&["tasks", "fail", &task, "--reason", "no"]);
         }
         Cancel(task) => {
-            let run = wait::until("the run waits", PATIENCE, async || {
-                let trace = world.json(&["trace", event]);
-                let run = &trace[0]["runs"][0];
-                run["tasks"].as_array()?.iter().find(|row| row["task"] == *task)?;
-                Some(run["run"]["id"].as_str().unwrap().to_owned())
-            })
-            .await;
+            let run = waiting(world, event, task).await;
             world.ok(&["runs", "cancel", &run]);
+        }
+        Happen(task) => {
+            waiting(world, event, task).await;
+            let (id, data) = (format!("{event}-{task}"), json!({"to": event}).to_string());
+            world.ok(&["publish", "--type", "com.test.happened", "--source", SOURCE, "--id", &id, "--data", &data]);
         }
         Retry => {
             let run = world.settled(event)["runs"][0]["run"].take();
@@ -201,6 +203,17 @@ async fn perform(world: &World, activity: &str, event: &str, act: &Act) {
             world.ok(&["runs", "retry", run["id"].as_str().unwrap()]);
         }
     }
+}
+
+/// The run of this event once it has this task.
+async fn waiting(world: &World, event: &str, task: &str) -> String {
+    wait::until("the run waits", PATIENCE, async || {
+        let trace = world.json(&["trace", event]);
+        let run = &trace[0]["runs"][0];
+        run["tasks"].as_array()?.iter().find(|row| row["task"] == task)?;
+        Some(run["run"]["id"].as_str().unwrap().to_owned())
+    })
+    .await
 }
 
 /// The task of this event's run that this person is asked.

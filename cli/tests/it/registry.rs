@@ -93,12 +93,12 @@ async fn everything_that_can_be_done_to_an_activity() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nothing_executes_yet_is_refused_with_its_place() {
     let world = World::boot().await;
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/examples/valid/order-fulfilment.yaml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/examples/valid/flow.yaml");
     let (code, text) = failure(&world, &["apply", "-f", path]);
     assert_eq!(code, Some(2), "{text}");
     assert!(
         text.contains("nothing was applied")
-            && text.contains(":11:3: spec.instance: `instance` is checked, but not executed yet"),
+            && text.contains(":7:3: spec.flow: `flow` is checked, but not executed yet"),
         "{text}"
     );
     assert_eq!(world.json(&["get"]), json!([]));

@@ -170,6 +170,21 @@ impl World {
         self.json(&["publish", "--type", "com.test.asked", "--source", SOURCE, "--id", id, "--data", r#"{"n": 1}"#])
     }
 
+    /// What a statement gives, a row a line.
+    pub(crate) async fn sql(&self, statement: &str) -> String {
+        postgres::psql(self.stack.database_url(), statement).await.unwrap().trim_end().to_owned()
+    }
+
+    /// Waits until the inbox has read the EVENTS stream as far as this.
+    pub(crate) async fn until_read(&self, sequence: u64) {
+        wait::until("the inbox has read on", PATIENCE, async || {
+            let position = postgres::psql(self.stack.database_url(), "select sequence from inbox_position").await;
+            let position: u64 = position.ok()?.trim().parse().ok()?;
+            (position >= sequence).then_some(())
+        })
+        .await;
+    }
+
     /// The trace of an event with this id once nothing more will happen to it.
     pub(crate) fn settled(&self, id: &str) -> Value {
         let mut traces = self.json(&["trace", id, "--wait", "60"]);

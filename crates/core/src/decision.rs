@@ -43,7 +43,7 @@ pub const MAX_NEAR_MISSES: usize = 20;
 /// The most verdicts that one decision keeps, so that its record stays small.
 pub const MAX_VERDICTS: usize = 100;
 
-/// The four things that can become of an event.
+/// The five things that can become of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Outcome {
@@ -63,6 +63,8 @@ pub enum Outcome {
     },
     /// Runs were started.
     Started,
+    /// It started no run, and goes to instances of stateful activities.
+    Signalled,
 }
 
 impl Outcome {
@@ -73,6 +75,7 @@ impl Outcome {
             Outcome::Unmatched => "unmatched",
             Outcome::Duplicate { .. } => "duplicate",
             Outcome::Started => "started",
+            Outcome::Signalled => "signalled",
         }
     }
 }
@@ -92,6 +95,9 @@ pub struct Verdict {
     /// The run, if one was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// The key of the instance that the event goes to, if the activity is a stateful one that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// Why an event is dead. Part of the subject `dead.<reason>.<type>`, of metrics and of the docs.

@@ -44,6 +44,11 @@ pub fn id_token(id: &str) -> String {
     hex(&Sha256::digest(id)[..8])
 }
 
+/// 32 hex digits that stand for a text of any length.
+pub(crate) fn long_token(text: &str) -> String {
+    hex(&Sha256::digest(text)[..16])
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

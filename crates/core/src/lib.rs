@@ -12,6 +12,7 @@ pub mod decision;
 pub mod document;
 pub mod event;
 pub mod expression;
+pub mod inbox;
 pub mod key;
 pub mod matching;
 pub mod names;

@@ -19,6 +19,8 @@ pub const CATALOG_HEAD: &str = "head";
 pub const TASK_QUEUE: &str = "spine";
 /// The Temporal workflow type of a run.
 pub const RUN_WORKFLOW: &str = "RunActivity";
+/// The Temporal workflow type of an instance of a stateful activity.
+pub const INSTANCE_WORKFLOW: &str = "ActivityInstance";
 /// The local activity that loads, resolves, decides and closes a run.
 pub const ADVANCE_ACTIVITY: &str = "AdvanceRun";
 /// The Temporal activity that performs one of our own tasks.
@@ -77,6 +79,25 @@ pub fn run_id(activity: &str, key: &EventKey) -> String {
     format!("run/{activity}/{key}")
 }
 
+/// The id of an instance of a stateful activity: of the `generation`th, counted from 1, with this key. A key that
+/// could not stand in an id is replaced by a token.
+pub fn instance_run_id(activity: &str, key: &str, generation: u32) -> String {
+    let token = instance_key_token(key);
+    match generation {
+        0 | 1 => format!("instance/{activity}/{token}"),
+        later => format!("instance/{activity}/{token}~{later}"),
+    }
+}
+
+fn instance_key_token(key: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@=+-".contains(&byte);
+    if (1..=200).contains(&key.len()) && key.bytes().all(plain) {
+        return key.to_owned();
+    }
+    // No plain key has a `#`, so no two keys share a token.
+    format!("#{}", crate::key::long_token(key))
+}
+
 /// The workflow id that the action of an activity's `index`th trigger is given. Temporal appends
 /// `-<scheduled time, RFC 3339>`: the time before jitter.
 pub fn scheduled_run_prefix(activity: &str, index: usize) -> String {
@@ -105,6 +126,11 @@ pub fn schedule_id(activity: &str, index: usize) -> String {
     format!("spine/{activity}/{index}")
 }
 
+/// Whether a workflow id is that of an instance.
+pub fn is_instance(run: &str) -> bool {
+    run.starts_with("instance/")
+}
+
 /// The value of the `Idempotency-Key` header: the same for every attempt of a task, different for any other. A task
 /// that a retry of its run decided anew, because it had been undone, has a key of its own.
 pub fn idempotency_key(run: &str, task: &str, index: u32, retry: u32) -> String {
@@ -127,3 +153,20 @@ pub fn undone_by(id: &str) -> Option<&str> {
 }
 
 const UNDO_SUFFIX: &str = ".undo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_named_by_its_key_and_its_generation() {
+        let check = |key: &str, generation, expected: &str| {
+            assert_eq!(instance_run_id("order", key, generation), format!("instance/order/{expected}"));
+        };
+        check("A-7.b:c@d=e+f_g", 1, "A-7.b:c@d=e+f_g");
+        check("A-7", 2, "A-7~2");
+        check("ä", 1, "#33e6d73fee82904c8d7afb78de1154d1");
+        assert_ne!(instance_run_id("order", "a/b", 1), instance_run_id("order", "a b", 1));
+        assert!(instance_run_id("order", &"x".repeat(201), 1).len() < 60);
+    }
+}

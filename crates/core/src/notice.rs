@@ -3,8 +3,11 @@
 //! Ids are made from the run, the task and the fact, so that a repeated attempt writes nothing new.
 
 mod people;
+mod waits;
 
 use serde_json::{Value, json};
+
+pub use waits::EndedBy;
 
 use crate::event::{Data, Event};
 use crate::names::{HOPS_EXTENSION, RUN_EXTENSION};

@@ -1,6 +1,7 @@
 //! Decides which task instances a run executes next. No I/O: the worker performs what is decided here.
 
 mod request;
+mod stateful;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -12,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use request::{Pause, Request};
-pub use undo::{Completed, NextUndo, Undone, not_undone, undo};
+pub use stateful::{
+    MAX_STATE_BYTES, first_index, fold, for_event, initial_state, is_complete, is_settled, local_index, once, ordinal,
+};
+pub use undo::{Completed, NextUndo, Sight, Undone, not_undone, undo};
 
 use self::request::render;
 use crate::activity::{Activity, Execution, OnTimeout, Retry, Task};
@@ -104,9 +108,7 @@ pub struct Decided {
 /// how far its tasks have come. Fails where an expression does; the run then fails with it.
 pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Result<Step, Failure> {
     let mut progress = progress.clone();
-    let mut step = Step::default();
-    while decide_ready(activity, scope, &mut progress, &mut step)? {}
-    check_inputs(&step)?;
+    let mut step = decide_all(activity.tasks.iter(), scope, &mut progress, Undecided::IsSkipped)?;
     if step.decided.is_empty() && !is_pending(&progress) {
         step.outcome = Some(conclude(activity, &progress, &mut step.skipped));
     }
@@ -118,7 +120,7 @@ pub fn advance(activity: &Activity, scope: &Scope, progress: &Progress) -> Resul
 pub fn reveal(execution: &Execution<'_>, index: u32, scope: &Scope, progress: &Progress) -> Result<Request, Failure> {
     let id = &execution.task.id;
     let rendered = instance_scope(execution.task, index, scope, progress).and_then(|scope| {
-        let output = output_of(progress, id, index).filter(|_| execution.undoes);
+        let output = output_of(progress, execution.task, index).filter(|_| execution.undoes);
         render(execution.work, &output.into_iter().fold(scope, |scope, output| scope.with("output", output)))
     });
     rendered.map_err(|error| expression_failure(id, &error))
@@ -155,13 +157,14 @@ pub fn time_out(task: &Task, index: u32, failure: Failure, scope: &Scope, progre
 fn instance_scope(task: &Task, index: u32, scope: &Scope, progress: &Progress) -> Result<Scope, EvalError> {
     let scope = scope.clone().with("tasks", tasks_value(progress));
     let Some(for_each) = &task.for_each else { return Ok(scope) };
+    let index = local_index(task, index);
     let item = items(for_each, &scope)?.into_iter().nth(index as usize).unwrap_or_default();
     Ok(scope.with("item", item).with("index", Value::from(index)))
 }
 
-fn output_of(progress: &Progress, task: &str, index: u32) -> Option<Value> {
-    let TaskProgress::Decided { instances, .. } = progress.get(task)? else { return None };
-    match instances.get(index as usize)? {
+fn output_of(progress: &Progress, task: &Task, index: u32) -> Option<Value> {
+    let TaskProgress::Decided { instances, .. } = progress.get(&task.id)? else { return None };
+    match instances.get(local_index(task, index) as usize)? {
         Instance::Completed(output) => Some(output.clone()),
         _ => None,
     }
@@ -257,15 +260,49 @@ impl TaskProgress {
     }
 }
 
+/// What becomes of a task whose rule gives no instance now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undecided {
+    /// It is skipped.
+    IsSkipped,
+    /// It is asked again later.
+    Waits,
+}
+
+/// Decides all that can be decided of these tasks now.
+fn decide_all<'a>(
+    tasks: impl Iterator<Item = &'a Task> + Clone,
+    scope: &Scope,
+    progress: &mut Progress,
+    undecided: Undecided,
+) -> Result<Step, Failure> {
+    let mut step = Step::default();
+    while decide_ready(tasks.clone(), scope, progress, undecided, &mut step)? {}
+    check_inputs(&step)?;
+    Ok(step)
+}
+
 /// Decides every task whose needs are satisfied; says whether there was one.
-fn decide_ready(activity: &Activity, scope: &Scope, progress: &mut Progress, step: &mut Step) -> Result<bool, Failure> {
+fn decide_ready<'a>(
+    tasks: impl Iterator<Item = &'a Task>,
+    scope: &Scope,
+    progress: &mut Progress,
+    undecided: Undecided,
+    step: &mut Step,
+) -> Result<bool, Failure> {
     let mut any = false;
-    for task in &activity.tasks {
+    for task in tasks {
         let ready = !progress.contains_key(&task.id)
             && task.needs.iter().all(|need| progress.get(need).is_some_and(TaskProgress::is_satisfied));
         if ready {
-            any = true;
             let decision = decide(task, scope, progress, step).map_err(|error| expression_failure(&task.id, &error))?;
+            if let TaskProgress::Skipped(reason) = &decision {
+                if undecided == Undecided::Waits {
+                    continue;
+                }
+                step.skipped.push((task.id.clone(), reason.clone()));
+            }
+            any = true;
             progress.insert(task.id.clone(), decision);
         }
     }
@@ -291,7 +328,7 @@ fn decide(task: &Task, scope: &Scope, progress: &Progress, step: &mut Step) -> R
     if let Some(when) = &task.when
         && !when.truth(&scope)?
     {
-        return Ok(skip(task, format!("`{}` is false", when.source()), step));
+        return Ok(TaskProgress::Skipped(format!("`{}` is false", when.source())));
     }
     let Some(for_each) = &task.for_each else {
         step.decided.push(instance(task, 0, false, &scope)?);
@@ -299,7 +336,7 @@ fn decide(task: &Task, scope: &Scope, progress: &Progress, step: &mut Step) -> R
     };
     let items = items(for_each, &scope)?;
     if items.is_empty() {
-        return Ok(skip(task, format!("`{}` is an empty list", for_each.source()), step));
+        return Ok(TaskProgress::Skipped(format!("`{}` is an empty list", for_each.source())));
     }
     let count = items.len();
     for (index, item) in (0u32..).zip(items) {
@@ -307,11 +344,6 @@ fn decide(task: &Task, scope: &Scope, progress: &Progress, step: &mut Step) -> R
         step.decided.push(instance(task, index, true, &scope)?);
     }
     Ok(TaskProgress::Decided { each: true, instances: vec![Instance::Pending; count] })
-}
-
-fn skip(task: &Task, reason: String, step: &mut Step) -> TaskProgress {
-    step.skipped.push((task.id.clone(), reason.clone()));
-    TaskProgress::Skipped(reason)
 }
 
 fn items(for_each: &crate::expression::Expression, scope: &Scope) -> Result<Vec<Value>, EvalError> {
@@ -347,12 +379,19 @@ fn tasks_value(progress: &Progress) -> Value {
 
 /// How a run with nothing left to do has ended; tasks that a failure kept from running count as skipped.
 fn conclude(activity: &Activity, progress: &Progress, skipped: &mut Vec<(String, String)>) -> Outcome {
-    let failures = || activity.tasks.iter().filter_map(|task| Some((&task.id, progress.get(&task.id)?.failure()?)));
-    let cause = failures().find(|(_, failure)| failure.class != FailureClass::Cancelled).or_else(|| failures().next());
-    let Some((id, failure)) = cause else { return Outcome::Completed };
+    let Some(failure) = failure(activity, progress) else { return Outcome::Completed };
     let undecided = activity.tasks.iter().filter(|task| !progress.contains_key(&task.id));
     skipped.extend(undecided.map(|task| (task.id.clone(), "a task that it needs failed".to_owned())));
-    Outcome::Failed(Failure::new(failure.kind.clone(), format!("task {id}: {}", failure.message)).of(failure.class))
+    Outcome::Failed(failure)
+}
+
+/// Why a run fails: the failure of the first of its tasks that failed by itself.
+pub fn failure(activity: &Activity, progress: &Progress) -> Option<Failure> {
+    let failures = || activity.tasks.iter().filter_map(|task| Some((&task.id, progress.get(&task.id)?.failure()?)));
+    let cause = failures().find(|(_, failure)| failure.class != FailureClass::Cancelled).or_else(|| failures().next());
+    cause.map(|(id, failure)| {
+        Failure::new(failure.kind.clone(), format!("task {id}: {}", failure.message)).of(failure.class)
+    })
 }
 
 fn expression_failure(task: &str, error: &EvalError) -> Failure {

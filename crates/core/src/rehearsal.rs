@@ -122,6 +122,13 @@ pub fn rehearse(activity: &Activity, revision: u32, event: &Event, given: &Given
         .with("config", given.config.clone())
         .with("run", run::variable(&id, &activity.name, revision));
     let mut rehearsal = Rehearsal::default();
+    let scope = match begun(activity, scope) {
+        Ok(scope) => scope,
+        Err(failure) => {
+            rehearsal.end(Outcome::Failed(failure));
+            return rehearsal;
+        }
+    };
     match look_up(activity, &scope, given) {
         Ok(context) => rehearsal.context = context,
         Err((name, error)) => {
@@ -137,6 +144,13 @@ pub fn rehearse(activity: &Activity, revision: u32, event: &Event, given: &Given
         Run { activity, id: &id, revision, hops: event.hops(), scope: scope.with("context", Value::Object(context)) };
     run.play(given, &mut rehearsal);
     rehearsal
+}
+
+/// Of a stateful activity, adds the state after the event, as if it were the first of its instance.
+fn begun(activity: &Activity, scope: Scope) -> Result<Scope, Failure> {
+    let Some(instance) = &activity.instance else { return Ok(scope) };
+    let state = planning::fold(instance, &planning::initial_state(instance), &scope)?;
+    Ok(scope.with("state", state))
 }
 
 impl Rehearsal {

@@ -25,12 +25,17 @@ pub enum RunTrigger {
         revision: u32,
         /// The event.
         event: Box<Event>,
+        /// Where the event stands in the EVENTS stream. Runs of before that was kept have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
     },
     /// A tick of the activity's schedule. The revision is resolved when the tick fires.
     Schedule {
         /// Which of the activity's triggers.
         trigger: usize,
     },
+    /// Events of a key, which the rows of the instance hold. Somebody else has opened its run.
+    Instance,
     /// A task of another run that uses this activity. The revision is resolved when the run opens.
     Call {
         /// The event that the call stands for.

@@ -63,7 +63,7 @@ impl Store {
     }
 }
 
-/// Refuses a step that ends or escalates what a person has ended. The caller holds the run's lock.
+/// Refuses a step that ends or escalates what a person or an event has ended. The caller holds the run's lock.
 pub(crate) async fn check(connection: &mut PgConnection, step: &StepRecord) -> Result<(), StoreError> {
     let ended = step.results.iter().map(|one| (one.task.as_str(), one.index));
     let escalated = step.escalated.iter().map(|one| (one.task.as_str(), one.index));
@@ -72,8 +72,15 @@ pub(crate) async fn check(connection: &mut PgConnection, step: &StepRecord) -> R
         return Ok(());
     }
     let overtaken = sqlx::query(
-        "select 1 from human_task h join unnest($2::text[], $3::int[]) as s (task, index) using (task, index)
-        where h.run = $1 and h.ended_by is not null limit 1",
+        "select 1 from unnest($2::text[], $3::int[]) as s (task, index)
+        where exists (
+                select from human_task h
+                where h.run = $1 and h.task = s.task and h.index = s.index and h.ended_by is not null)
+            or exists (
+                select from audit a join run r on r.id = a.run
+                where a.run = $1 and a.fact = 'wait_ended' and a.discriminator = s.task || '/' || s.index
+                    || case when r.retries > 0 then '~' || r.retries else '' end)
+        limit 1",
     )
     .bind(&step.run)
     .bind(collect(&touched, |(task, _)| Ok(*task))?)

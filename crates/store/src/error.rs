@@ -37,8 +37,9 @@ pub enum StoreError {
         /// Which instance.
         index: u32,
     },
-    /// A step ends a task that a person has ended since it was decided.
-    #[error("end a task of run {0:?} that a person has just ended; decide again")]
+    /// A step stands on something that has changed since it was decided: a person or an event has ended a task, or
+    /// another attempt has folded events.
+    #[error("write a step of run {0:?} that something has overtaken; decide again")]
     Overtaken(String),
     /// The registry has no such thing.
     #[error("find {} {name:?} in the registry", kind.as_str())]

@@ -7,13 +7,16 @@
 
 mod asking;
 mod bell;
+mod duty;
+mod ending;
 mod error;
+mod inbox;
+mod instances;
 mod outbox;
 mod pauses;
 mod people;
 mod query;
 mod registry;
-mod relay_lock;
 mod retry;
 mod row;
 mod runs;
@@ -33,7 +36,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use asking::{Asked, Escalated, Escalation};
 pub use bell::Woken;
+pub use duty::{Duty, DutyLock};
 pub use error::StoreError;
+pub use inbox::{Delivered, NewWait, RegisteredSpecs};
+pub use instances::{Fold, GivenTo, InstanceEvent, InstanceRow};
 pub use outbox::{OutboxEvent, OutboxListener, OutboxRow, OutboxStats};
 pub use pauses::PauseRow;
 pub use people::{Answer, HumanFilter, HumanKey, HumanStatus, HumanTask, PeopleError};
@@ -42,10 +48,9 @@ pub use registry::{
     ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, EventTypeRow, History, Kind, NewEventType,
     NewRevision, Prune, RegistryChanges, RevisionInfo, RevisionRow,
 };
-pub use relay_lock::RelayLock;
 pub use retry::{Retried, RetryFrom};
 pub use runs::{NewRun, Opened, RunRow, StoredContext, Trigger};
-pub use step::{AuditEntry, FinishedTask, NewTask, StepRecord};
+pub use step::{AuditEntry, FinishedTask, NewTask, SkippedTask, StepRecord};
 pub use summaries::{RunFilter, RunSummary};
 pub use tasks::{Finished, TaskRow};
 pub use ticks::{KnownTicks, NewTick, SettledTick, Tick, TickOutcome, TickRow, rfc3339};

@@ -58,7 +58,7 @@ pub struct OutboxStats {
 
 impl Store {
     /// The oldest rows that wait, in order, without those whose key stands behind a parked row. It does
-    /// not lock them: there is one relay at a time, see [`Store::try_relay_lock`].
+    /// not lock them: there is one relay at a time, see [`crate::Duty::Relay`].
     pub async fn claim_batch(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         let rows = sqlx::query(
             "select o.id, o.key, o.event, extract(epoch from clock_timestamp() - o.created_at)::float8 as age

@@ -7,7 +7,7 @@ use spine_core::run::RunStatus;
 use spine_core::{names, notice};
 
 use crate::step::{AuditEntry, insert_audit};
-use crate::{RunRow, Store, StoreError, row};
+use crate::{RunRow, Store, StoreError, instances, row};
 
 /// Where a retry begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,9 @@ impl Store {
         let run = run.ok_or_else(|| StoreError::UnknownRun(id.to_owned()))?;
         match run.status {
             RunStatus::Failed | RunStatus::Cancelled => {}
-            RunStatus::Running if run.temporal_run_id.is_none() => return Ok(Retried { run, called: Vec::new() }),
+            RunStatus::Running if run.temporal_run_id.is_none() && run.retries > 0 => {
+                return Ok(Retried { run, called: Vec::new() });
+            }
             status => return Err(StoreError::NotRetryable { run: id.to_owned(), status }),
         }
         let run = begin_again(&mut transaction, &run, from, json!({"by": by})).await?;
@@ -72,6 +74,7 @@ async fn begin_again(
         RetryFrom::Done => reset(connection, &run.id, retry).await?,
         RetryFrom::Start => forget(connection, &run.id).await?,
     }
+    instances::take_back(connection, &run.id, from).await?;
     let run: RunRow = sqlx::query_as(
         "update run set status = 'running', error = null, closed_at = null, temporal_run_id = null, retries = $2
         where id = $1 returning *",
@@ -143,15 +146,19 @@ async fn reset(connection: &mut PgConnection, run: &str, retry: u32) -> Result<(
     .bind(row::integer(retry)?)
     .execute(&mut *connection)
     .await?;
-    // One that was skipped and has a kind was decided once, and keeps its names.
-    sqlx::query("delete from task where run = $1 and (status = 'skipped' and uses is null or task like '%.undo')")
-        .bind(run)
-        .execute(&mut *connection)
-        .await?;
+    // One that was skipped and has a kind was decided once, and keeps its names. What was skipped for an event of an
+    // instance stays so.
+    sqlx::query(
+        "delete from task
+        where run = $1 and (status = 'skipped' and uses is null and ordinal is null or task like '%.undo')",
+    )
+    .bind(run)
+    .execute(&mut *connection)
+    .await?;
     sqlx::query(
         "update task set status = 'created', request = null, error = null, reason = null, closed_at = null,
             attempts = 0
-        where run = $1 and status in ('failed', 'cancelled', 'skipped')",
+        where run = $1 and (status in ('failed', 'cancelled') or status = 'skipped' and uses is not null)",
     )
     .bind(run)
     .execute(connection)

@@ -30,6 +30,12 @@ pub(crate) fn number(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
     u32::try_from(row.try_get::<i32, _>(column)?).map_err(|error| broken(column, error))
 }
 
+/// A count or number that the schema keeps within `u32`, or null.
+pub(crate) fn optional_number(row: &PgRow, column: &str) -> Result<Option<u32>, sqlx::Error> {
+    let number = row.try_get::<Option<i32>, _>(column)?.map(u32::try_from).transpose();
+    number.map_err(|error| broken(column, error))
+}
+
 /// A status or kind that stands in the table as a word.
 pub(crate) fn word<T: FromStr<Err = String>>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
     row.try_get::<&str, _>(column)?.parse().map_err(|error: String| broken(column, error))

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use spine_core::event::Event;
 use spine_core::run::{Failure, RunStatus};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, inbox, row};
 
 /// What kind of thing started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,8 +55,8 @@ impl FromStr for Trigger {
 pub struct NewRun {
     /// The workflow id.
     pub id: String,
-    /// Temporal's id of this execution: it tells a retry from a duplicate.
-    pub temporal_run_id: String,
+    /// Temporal's id of this execution: it tells a retry from a duplicate. `None`: the first that comes claims it.
+    pub temporal_run_id: Option<String>,
     /// The activity.
     pub activity: String,
     /// The revision that it keeps.
@@ -67,6 +67,10 @@ pub struct NewRun {
     pub event: Event,
     /// Which replay of the event; 0 for none.
     pub replay: u32,
+    /// What it is about, if that is not the subject of its event: the key of an instance.
+    pub key: Option<String>,
+    /// Where the event stands in the EVENTS stream, if it does.
+    pub sequence: Option<u64>,
 }
 
 /// What opening a run found.
@@ -88,7 +92,8 @@ pub enum Opened {
 pub struct RunRow {
     /// The workflow id.
     pub id: String,
-    /// Temporal's id of the execution; `None` for a run that is to be retried and that no execution has taken yet.
+    /// Temporal's id of the execution; `None` until one has taken a run that is to be retried, or an instance that was
+    /// opened or handed over.
     pub temporal_run_id: Option<String>,
     /// The activity.
     pub activity: String,
@@ -102,11 +107,13 @@ pub struct RunRow {
     pub event_key: String,
     /// Which replay of the event; 0 for none.
     pub replay: u32,
+    /// Where the event stands in the EVENTS stream, if it does and the run is not of before that was kept.
+    pub sequence: Option<u64>,
     /// How often it was retried.
     pub retries: u32,
     /// Where it stands.
     pub status: RunStatus,
-    /// What it is about: the subject of the event that started it.
+    /// What it is about: the key of an instance, or the subject of the event that started it.
     pub key: Option<String>,
     /// The context, once it is resolved.
     pub context: Option<Value>,
@@ -136,6 +143,7 @@ impl FromRow<'_, PgRow> for RunRow {
             event: row::json(row, "event")?,
             event_key: row.try_get("event_key")?,
             replay: row::number(row, "replay")?,
+            sequence: row.try_get::<Option<i64>, _>("stream_sequence")?.map(i64::unsigned_abs),
             retries: row::number(row, "retries")?,
             status: row::word(row, "status")?,
             key: row.try_get("key")?,
@@ -176,7 +184,7 @@ impl Store {
     pub async fn load_run_within(&self, id: &str, most: usize) -> Result<Option<RunRow>, StoreError> {
         let run = sqlx::query_as(
             "select id, temporal_run_id, activity, revision, trigger, event, event_key, replay, retries, status, key,
-                case when octet_length(context::text) <= $2 then context end as context, context_hash, context_at,
+                stream_sequence, case when octet_length(context::text) <= $2 then context end as context, context_hash, context_at,
                 error, started_at, closed_at
             from run where id = $1",
         )
@@ -197,7 +205,7 @@ impl Store {
         Ok(bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default())
     }
 
-    /// Gives a run that is to be retried to this execution; says whether it has it.
+    /// Gives a run that no execution has to this one; says whether it has it.
     pub async fn claim_run(&self, id: &str, execution: &str) -> Result<bool, StoreError> {
         sqlx::query("update run set temporal_run_id = $2 where id = $1 and temporal_run_id is null")
             .bind(id)
@@ -229,8 +237,8 @@ impl Store {
 pub(crate) async fn open_run(connection: &mut PgConnection, new: &NewRun) -> Result<Opened, StoreError> {
     let inserted = sqlx::query(
         "insert into run (id, temporal_run_id, activity, revision, trigger, event_source, event_id,
-            event_key, event_type, replay, event, hops, key)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12, $13) on conflict do nothing",
+            event_key, event_type, replay, event, hops, key, stream_sequence)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::json, $12, $13, $14) on conflict do nothing",
     )
     .bind(&new.id)
     .bind(&new.temporal_run_id)
@@ -245,7 +253,8 @@ pub(crate) async fn open_run(connection: &mut PgConnection, new: &NewRun) -> Res
     .bind(row::text(&new.event)?)
     // An unreadable extension counts as endless hops; the column is for people and queries only.
     .bind(i64::try_from(new.event.hops()).unwrap_or(i64::MAX))
-    .bind(&new.event.subject)
+    .bind(new.key.as_ref().or(new.event.subject.as_ref()))
+    .bind(new.sequence.map(inbox::sequence).transpose()?)
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 1 {
@@ -258,17 +267,16 @@ async fn opened_before(connection: &mut PgConnection, new: &NewRun) -> Result<Op
     // A statement of its own: the snapshot of the insert may be older than the row it met.
     let row: RunRow = sqlx::query_as(
         "select * from run
-        where id = $1 or (activity = $2 and event_source = $3 and event_id = $4 and replay = $5)
+        where id = $1 or (activity = $2 and event_key = $3 and replay = $4)
         order by (id = $1) desc limit 1",
     )
     .bind(&new.id)
     .bind(&new.activity)
-    .bind(&new.event.source)
-    .bind(&new.event.id)
+    .bind(new.event.key().as_str())
     .bind(row::integer(new.replay)?)
     .fetch_one(connection)
     .await?;
-    if row.id == new.id && row.temporal_run_id.as_ref() == Some(&new.temporal_run_id) {
+    if row.id == new.id && row.temporal_run_id == new.temporal_run_id {
         return Ok(Opened::Resumed(Box::new(row)));
     }
     Ok(Opened::Duplicate { of: row.id })

@@ -7,8 +7,10 @@ use spine_core::planning::Outcome;
 use spine_core::run::{Failure, FailureClass, RunStatus, TaskStatus};
 
 use crate::asking::{self, Asked, Escalated};
+use crate::inbox::{self, NewWait};
+use crate::instances::{self, Fold};
 use crate::outbox::{OutboxEvent, insert_events};
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, wake};
 
 /// What one advance of a run did and decided. The same record may be committed any number of times: its
 /// rows are found by what they stand for, so only the first changes anything.
@@ -24,8 +26,15 @@ pub struct StepRecord {
     pub asked: Vec<Asked>,
     /// What others are asked now, because nobody answered in time.
     pub escalated: Vec<Escalated>,
+    /// What those wait for that wait for an event: of the instances that were decided, and of those that were decided
+    /// before and are not started yet.
+    pub waits: Vec<NewWait>,
     /// Tasks that were not, with the reason.
-    pub skipped: Vec<(String, String)>,
+    pub skipped: Vec<SkippedTask>,
+    /// The events that an instance folds.
+    pub fold: Option<Fold>,
+    /// The events of an instance, by their ordinal, for which all has ended.
+    pub settled: Vec<u32>,
     /// How the run ended, if it did.
     pub outcome: Option<Outcome>,
     /// What the audit keeps.
@@ -60,10 +69,27 @@ pub struct NewTask {
     pub status: TaskStatus,
     /// The retry of the run whose names its effects have.
     pub retry: u32,
+    /// Of an instance: the ordinal of the event that decided it.
+    pub ordinal: Option<u32>,
+    /// Whether its task is decided for each event.
+    pub for_event: bool,
     /// The rendered work.
     pub request: Value,
     /// The output of one that is completed.
     pub output: Option<Value>,
+}
+
+/// A task that was not decided.
+#[derive(Clone, Debug)]
+pub struct SkippedTask {
+    /// The task's id.
+    pub task: String,
+    /// Of a task that runs for each event: the index that its first instance would have. 0 for others.
+    pub index: u32,
+    /// Of such a task: the ordinal of the event.
+    pub ordinal: Option<u32>,
+    /// Why not.
+    pub reason: String,
 }
 
 /// A fact that is kept for ever.
@@ -78,23 +104,34 @@ pub struct AuditEntry {
 }
 
 impl Store {
-    /// Writes a step: results, decided and skipped tasks, the outcome, audit and outbox, all or nothing. Fails
-    /// with [`StoreError::Overtaken`] if it ends what a person has ended meanwhile: it was decided too early.
+    /// Writes a step: results, decided and skipped tasks, the outcome, audit and outbox, all or nothing. A wait whose
+    /// event is there already has ended with that. Fails with [`StoreError::Overtaken`] if it ends what a person or an
+    /// event has ended meanwhile, or folds on a state that is not the last: it was decided too early.
     pub async fn commit_step(&self, step: &StepRecord) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
+        inbox::lock_for_step(&mut transaction, step).await?;
         lock_run(&mut transaction, &step.run).await?;
         asking::check(&mut transaction, step).await?;
+        instances::write(&mut transaction, &step.run, step.fold.as_ref(), &step.settled).await?;
         write_created(&mut transaction, step).await?;
         asking::write(&mut transaction, step).await?;
         write_results(&mut transaction, step).await?;
         write_skipped(&mut transaction, step).await?;
         write_outcome(&mut transaction, step).await?;
+        let wakes = match &step.outcome {
+            Some(_) => instances::end(&mut transaction, &step.run).await?,
+            None => false,
+        };
         insert_audit(&mut transaction, &step.run, &step.audit).await?;
         let written = insert_events(&mut transaction, &step.outbox).await?;
+        let ended_waits = inbox::open_waits(&mut transaction, step).await?;
         transaction.commit().await?;
-        if written > 0 {
+        if written > 0 || ended_waits {
             self.doorbell.ring(&mut connection).await;
+        }
+        if wakes {
+            wake::ring(&mut connection).await;
         }
         Ok(())
     }
@@ -141,14 +178,15 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
     }
     let created = &step.created;
     sqlx::query(
-        "insert into task (run, task, index, uses, status, request, output, retry, closed_at)
-        select $1, c.task, c.index, c.uses, c.status, c.request::json, c.output::json, c.retry,
+        "insert into task (run, task, index, uses, status, request, output, retry, ordinal, closed_at)
+        select $1, c.task, c.index, c.uses, c.status, c.request::json, c.output::json, c.retry, c.ordinal,
             case when c.status <> 'created' then now() end
-        from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
-            as c (task, index, uses, status, request, output, retry)
+        from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::int[])
+            as c (task, index, uses, status, request, output, retry, ordinal)
         on conflict (run, task, index) do update set
+            -- The time of the first decision stays: the instances of a task are in order by it.
             status = excluded.status, request = excluded.request, output = excluded.output,
-            created_at = now(), closed_at = excluded.closed_at
+            ordinal = excluded.ordinal, begun_at = now(), closed_at = excluded.closed_at
         where task.status = 'created' and task.request is null",
     )
     .bind(&step.run)
@@ -159,14 +197,20 @@ async fn write_created(connection: &mut PgConnection, step: &StepRecord) -> Resu
     .bind(collect(created, |one| row::text(&one.request))?)
     .bind(collect(created, |one| row::optional_text(one.output.as_ref()))?)
     .bind(collect(created, |one| row::integer(one.retry))?)
+    .bind(collect(created, |one| one.ordinal.map(row::integer).transpose())?)
     .execute(&mut *connection)
     .await?;
     // What a retry left to be decided, and is not there any more: a `forEach` gave fewer.
-    sqlx::query("delete from task where run = $1 and task = any($2) and status = 'created' and request is null")
-        .bind(&step.run)
-        .bind(collect(created, |one| Ok(one.task.as_str()))?)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "delete from task t using unnest($2::text[], $3::int[]) as c (task, ordinal)
+        where t.run = $1 and t.task = c.task and (c.ordinal is null or t.ordinal = c.ordinal)
+            and t.status = 'created' and t.request is null",
+    )
+    .bind(&step.run)
+    .bind(collect(created, |one| Ok(one.task.as_str()))?)
+    .bind(collect(created, |one| one.ordinal.filter(|_| one.for_event).map(row::integer).transpose())?)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -177,22 +221,27 @@ async fn write_skipped(connection: &mut PgConnection, step: &StepRecord) -> Resu
     // A retry may have left them to be decided: their names stay in the row, for the next one.
     sqlx::query(
         "update task t set status = 'skipped', reason = s.reason, closed_at = now()
-        from unnest($2::text[], $3::text[]) as s (task, reason)
-        where t.run = $1 and t.task = s.task and t.status = 'created' and t.request is null",
+        from unnest($2::text[], $3::text[], $4::int[]) as s (task, reason, ordinal)
+        where t.run = $1 and t.task = s.task and (s.ordinal is null or t.ordinal = s.ordinal)
+            and t.status = 'created' and t.request is null",
     )
     .bind(&step.run)
-    .bind(collect(&step.skipped, |(task, _)| Ok(task.as_str()))?)
-    .bind(collect(&step.skipped, |(_, reason)| Ok(reason.as_str()))?)
+    .bind(collect(&step.skipped, |one| Ok(one.task.as_str()))?)
+    .bind(collect(&step.skipped, |one| Ok(one.reason.as_str()))?)
+    .bind(collect(&step.skipped, |one| one.ordinal.map(row::integer).transpose())?)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
-        "insert into task (run, task, index, status, reason, closed_at)
-        select $1, s.task, 0, 'skipped', s.reason, now() from unnest($2::text[], $3::text[]) as s (task, reason)
+        "insert into task (run, task, index, status, reason, ordinal, closed_at)
+        select $1, s.task, s.index, 'skipped', s.reason, s.ordinal, now()
+        from unnest($2::text[], $3::int[], $4::text[], $5::int[]) as s (task, index, reason, ordinal)
         on conflict do nothing",
     )
     .bind(&step.run)
-    .bind(collect(&step.skipped, |(task, _)| Ok(task.as_str()))?)
-    .bind(collect(&step.skipped, |(_, reason)| Ok(reason.as_str()))?)
+    .bind(collect(&step.skipped, |one| Ok(one.task.as_str()))?)
+    .bind(collect(&step.skipped, |one| row::integer(one.index))?)
+    .bind(collect(&step.skipped, |one| Ok(one.reason.as_str()))?)
+    .bind(collect(&step.skipped, |one| one.ordinal.map(row::integer).transpose())?)
     .execute(connection)
     .await?;
     Ok(())

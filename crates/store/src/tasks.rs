@@ -19,7 +19,7 @@ pub struct TaskRow {
     pub run: String,
     /// The task's id.
     pub task: String,
-    /// Which instance of it; 0 if it was skipped.
+    /// Which instance of it; of one that was skipped the first that it would have had.
     pub index: u32,
     /// The word after `uses:`, unless it was skipped.
     pub uses: Option<String>,
@@ -35,6 +35,8 @@ pub struct TaskRow {
     pub reason: Option<String>,
     /// The retry of the run whose names its effects have.
     pub retry: u32,
+    /// Of a task of an instance: the ordinal of the event that decided it.
+    pub ordinal: Option<u32>,
     /// How many attempts have begun.
     pub attempts: u32,
     /// Why the last failed attempt failed.
@@ -42,6 +44,9 @@ pub struct TaskRow {
     /// When it was decided.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When it was decided, or decided again by a retry of its run.
+    #[serde(with = "time::serde::rfc3339")]
+    pub begun_at: OffsetDateTime,
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option")]
     pub closed_at: Option<OffsetDateTime>,
@@ -72,9 +77,11 @@ impl FromRow<'_, PgRow> for TaskRow {
             error: row::optional_json(row, "error")?,
             reason: row.try_get("reason")?,
             retry: row::number(row, "retry")?,
+            ordinal: row::optional_number(row, "ordinal")?,
             attempts: row::number(row, "attempts")?,
             last_error: row::optional_json(row, "last_error")?,
             created_at: row.try_get("created_at")?,
+            begun_at: row.try_get::<Option<_>, _>("begun_at")?.unwrap_or(row.try_get("created_at")?),
             closed_at: row.try_get("closed_at")?,
         })
     }

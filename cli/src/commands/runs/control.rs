@@ -72,6 +72,7 @@ pub(crate) async fn retry(global: &Global, options: &Retry) -> anyhow::Result<()
 /// has yet to be told so: it asks once more, and would take the retry for its own and answer it with what it knows.
 async fn await_close(client: &Client, id: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + CLOSES_WITHIN;
+    let mut told = false;
     loop {
         match client.get_workflow_handle::<UntypedWorkflow>(id).describe(WorkflowDescribeOptions::default()).await {
             Ok(described) if described.status() == WorkflowExecutionStatus::Running => {}
@@ -81,21 +82,32 @@ async fn await_close(client: &Client, id: &str) -> anyhow::Result<()> {
         if Instant::now() >= deadline {
             bail!("Temporal still runs workflow {id}, so nothing was changed; does a worker run?");
         }
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("{id}: waiting for its last execution to close");
+        }
         tokio::time::sleep(POLL).await;
     }
 }
 
 /// Whether Temporal started it now; else there is an execution already.
 async fn start(client: &Client, run: &RunRow) -> anyhow::Result<bool> {
-    let trigger = RunTrigger::Event { revision: run.revision, event: Box::new(run.event.clone()) };
+    let (workflow, reuse, trigger) = match names::is_instance(&run.id) {
+        // Somebody may have woken it in vain since it ended, which completes.
+        true => (names::INSTANCE_WORKFLOW, WorkflowIdReusePolicy::AllowDuplicate, RunTrigger::Instance),
+        false => {
+            let event = Box::new(run.event.clone());
+            let trigger = RunTrigger::Event { revision: run.revision, event, sequence: run.sequence };
+            (names::RUN_WORKFLOW, WorkflowIdReusePolicy::AllowDuplicateFailedOnly, trigger)
+        }
+    };
     let input = RunInput { activity: run.activity.clone(), trigger };
     let input = RawValue::from_value(&input, &PayloadConverter::default());
     let options = WorkflowStartOptions::new(names::TASK_QUEUE, &run.id)
-        .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicateFailedOnly)
+        .id_reuse_policy(reuse)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .static_summary(format!("{} {} (retry {})", run.event.event_type, run.event.id, run.retries))
         .build();
-    match client.start_workflow(UntypedWorkflow::new(names::RUN_WORKFLOW), input, options).await {
+    match client.start_workflow(UntypedWorkflow::new(workflow), input, options).await {
         Ok(_) => Ok(true),
         Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -133,6 +133,7 @@ fn is_fresh(run: &RunSummary) -> bool {
 fn because(decision: &Decision) -> String {
     match &decision.outcome {
         Outcome::Rejected { reason, detail } => format!("the event is dead: {reason}: {detail}"),
+        Outcome::Signalled => "the event went to instances of stateful activities, and started no run".into(),
         other => format!("the event started no run: {}", other.name()),
     }
 }

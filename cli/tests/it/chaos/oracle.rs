@@ -220,6 +220,17 @@ pub(super) async fn history(client: &Client, run: &str) -> Vec<HistoryEvent> {
     handle.fetch_history(Default::default()).try_collect().await.unwrap()
 }
 
+/// An event of a history in a few words.
+pub(super) fn describe(event: &HistoryEvent) -> String {
+    match &event.attributes {
+        Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
+            let failure = failed.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+            format!("{} workflow task failed: {:?} {failure}", event.event_id, failed.cause())
+        }
+        _ => format!("{} {}", event.event_id, event.event_type().as_str_name().trim_start_matches("EVENT_TYPE_")),
+    }
+}
+
 /// Names what is missing and what is too much, instead of printing all there is.
 #[track_caller]
 fn assert_same<T: Ord + fmt::Debug>(what: &str, expected: BTreeSet<T>, found: BTreeSet<T>) {

@@ -11,9 +11,11 @@ use spine_store::{Answer, HumanFilter, HumanStatus, Store};
 use spine_testkit::shop::Shop;
 use spine_testkit::{postgres, temporal, wait};
 use sqlx::PgPool;
+use temporalio_client::Client;
 
 use super::load::Planned;
 use super::next;
+use super::oracle;
 use super::sink::Sink;
 use crate::world::{PATIENCE, World};
 
@@ -42,6 +44,7 @@ pub(super) struct Hands {
     pub(super) pool: PgPool,
     pub(super) jetstream: jetstream::Context,
     store: Store,
+    temporal: Client,
 }
 
 /// Commands of `spine runs`, each for a run.
@@ -54,7 +57,8 @@ impl Scene {
     /// Everything runs, and no event is published.
     pub(super) async fn set(plan: Vec<Planned>) -> Self {
         let mut world = World::boot().await;
-        let shop = Shop::start(temporal::client(world.stack.temporal_address()).await.unwrap()).await.unwrap();
+        let temporal = temporal::client(world.stack.temporal_address()).await.unwrap();
+        let shop = Shop::start(temporal.clone()).await.unwrap();
         let url = world.stack.database_url();
         let ledger = postgres::create_database(url, "ledger", "create table entry (event text not null)");
         let ledger = ledger.await.unwrap();
@@ -68,6 +72,7 @@ impl Scene {
             pool: PgPool::connect(url).await.unwrap(),
             jetstream,
             store: Store::connect(url).await.unwrap(),
+            temporal,
         };
         let file = world.folder.path().join("activities.yaml");
         std::fs::write(&file, include_str!("activities.yaml")).unwrap();
@@ -104,12 +109,27 @@ impl Hands {
     /// Does all that is to be done with the runs, until each has ended and nothing more happens.
     pub(super) async fn load(&self, Commands { cancel, retry }: Commands) {
         tokio::join!(self.publish(), self.answer(), self.cancel(cancel), self.retry(retry));
-        let runs = self.plan.len();
-        wait::until("every run has ended", PATIENCE * 2, async || (self.ended().await == runs).then_some(())).await;
+        let (runs, ended) = (self.plan.len(), async || (self.ended().await == self.plan.len()).then_some(()));
+        let waited = tokio::time::timeout(PATIENCE * 2, wait::until("every run has ended", PATIENCE * 3, ended)).await;
+        if waited.is_err() {
+            panic!("{} of {runs} runs have ended; not: {:#?}", self.ended().await, self.stuck().await);
+        }
         wait::until("all that was said is published", PATIENCE, async || {
             (self.count("select count(*) from outbox where published_at is null").await == 0).then_some(())
         })
         .await;
+    }
+
+    /// Each run that goes on, with its tasks that do, and what Temporal knows of it.
+    async fn stuck(&self) -> Vec<(String, String, Vec<String>)> {
+        let query = "select id, coalesce((select string_agg(task || '/' || index || ' ' || uses, ', ') from task
+            where run = id and status = 'created'), 'no task') from run where status = 'running' order by id limit 10";
+        let runs: Vec<(String, String)> = sqlx::query_as(query).fetch_all(&self.pool).await.unwrap();
+        let histories = runs.into_iter().map(async |(run, tasks)| {
+            let history = oracle::history(&self.temporal, &run).await;
+            (run, tasks, history.iter().map(oracle::describe).collect())
+        });
+        futures::future::join_all(histories).await
     }
 
     /// The commands that the runs of this world will need.

@@ -110,7 +110,7 @@ impl Drop for Hanging {
 }
 
 /// Paths are `/<how>/<event>/<what>`. Of `flaky`, the first request of a key fails before anything is done; of
-/// `held`, it is done, and its answer never comes; `refuse` never does anything, `mend` not before it is mended.
+/// `held`, it is done, and its answer never comes; `silent` never answers; `refuse` never does anything, `mend` not before it is mended.
 async fn answer(
     State(state): State<Shared>,
     method: Method,
@@ -118,6 +118,9 @@ async fn answer(
     headers: HeaderMap,
 ) -> (StatusCode, Json<Value>) {
     let what = format!("{method} {}", uri.path());
+    if uri.path().starts_with("/silent/") {
+        Hanging::for_ever(state).await;
+    }
     let Some(key) = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned) else {
         state.seen().wrong.push(format!("{what} has no key"));
         return (StatusCode::BAD_REQUEST, Json(Value::Null));

@@ -9,6 +9,7 @@ use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
+use super::ENDS_WITHIN;
 use super::oracle::{history, is_patched};
 use super::scene::{Hands, Scene};
 use crate::world::{PATIENCE, SOURCE, World};
@@ -25,11 +26,11 @@ async fn a_run_keeps_the_path_that_it_took_whichever_release_goes_on_with_it() {
     world.ok(&["apply", "--file", file.to_str().unwrap()]);
     crate::world::until_metric(&world, "router", "spine_router_catalog_version", 2.0).await;
 
-    let old = begin(&hands, "old").await;
+    let old = begin(&hands, "release", "old").await;
     asked(&hands, &old, "first").await;
     world.stop("worker").await;
     world.launch("next", settings.next_worker(&world)).await;
-    let new = begin(&hands, "new").await;
+    let new = begin(&hands, "release", "new").await;
     for run in [&old, &new] {
         answer(&world, &hands, run, "first").await;
         asked(&hands, run, "second").await;
@@ -41,10 +42,12 @@ async fn a_run_keeps_the_path_that_it_took_whichever_release_goes_on_with_it() {
     completed(&hands, &old).await;
     answer(&world, &hands, &new, "second").await;
     wait::until("the older worker says that it can't go on", PATIENCE, async || {
-        history(&client, &new).await.iter().any(|event| is_unlike(event)).then_some(())
+        history(&client, &new).await.iter().any(is_unlike).then_some(())
     })
     .await;
     hands.holds("select true from run where id = $1 and status = 'running'", &new).await;
+    let log = std::fs::read_to_string(world.folder.path().join("worker.log")).unwrap();
+    assert!(log.contains("TMPRL1100"), "the log does not tell: {log}");
 
     world.stop("worker").await;
     world.launch("next", settings.next_worker(&world)).await;
@@ -53,6 +56,29 @@ async fn a_run_keeps_the_path_that_it_took_whichever_release_goes_on_with_it() {
     assert!(!history(&client, &old).await.iter().any(is_unlike), "{old} met a path that is not its own");
     let done: Vec<String> = hands.sink.done().into_values().collect();
     assert_eq!(done.len(), 8, "{done:#?}");
+    shop.stop().await.unwrap();
+    world.end().await;
+}
+
+/// A worker that is told to end does not wait for what may take longer than its supervisor's patience: it gives the
+/// attempt up, and another worker makes the next one at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_ends_leaves_what_takes_long_to_another() {
+    let Scene { mut world, hands, shop, settings } = Scene::set(Vec::new()).await;
+    let file = world.folder.path().join("slow.yaml");
+    std::fs::write(&file, SLOW).unwrap();
+    world.ok(&["apply", "--file", file.to_str().unwrap()]);
+    crate::world::until_metric(&world, "router", "spine_router_catalog_version", 2.0).await;
+    let run = begin(&hands, "release", "task").await;
+    begin(&hands, "lookup", "context").await;
+    wait::until("both requests hang", PATIENCE, async || (hands.sink.hanging() == 2).then_some(())).await;
+    world.launch("other worker", settings.worker(&world)).await;
+    let took = world.stop("worker").await;
+    assert!(took < ENDS_WITHIN, "it took {took:?}");
+    completed(&hands, &run).await;
+    assert_eq!(hands.count("select count(*) from task_attempt where error ->> 'type' = 'WorkerStopped'").await, 1);
+    wait::until("the other worker looks the same up", PATIENCE, async || (hands.sink.hanging() == 1).then_some(()))
+        .await;
     shop.stop().await.unwrap();
     world.end().await;
 }
@@ -68,10 +94,10 @@ async fn recorded_histories_replay_with_the_next_release() {
     }
 }
 
-async fn begin(hands: &Hands, id: &str) -> String {
-    let event = Event::new("com.chaos.release", SOURCE, id);
+async fn begin(hands: &Hands, activity: &str, id: &str) -> String {
+    let event = Event::new(format!("com.chaos.{activity}"), SOURCE, id);
     publish(&hands.jetstream, &event, Mode::Structured).await.unwrap();
-    names::run_id("release", &event.key())
+    names::run_id(activity, &event.key())
 }
 
 async fn asked(hands: &Hands, run: &str, task: &str) {
@@ -96,6 +122,26 @@ fn is_unlike(event: &HistoryEvent) -> bool {
     matches!(&event.attributes, Some(Attributes::WorkflowTaskFailedEventAttributes(failed))
         if failed.cause() == WorkflowTaskFailedCause::NonDeterministicError)
 }
+
+const SLOW: &str = r#"
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: release}
+spec:
+  on: [{event: com.chaos.release}]
+  tasks:
+    - {id: a, uses: http, timeout: 10m, with: {method: POST, url: "${ config.sink }/held/${ event.id }/a"}}
+---
+apiVersion: spine/v1
+kind: Activity
+metadata: {name: lookup}
+spec:
+  on: [{event: com.chaos.lookup}]
+  context:
+    slow: {http: {url: "${ config.sink }/silent/lookup"}, timeout: 1m}
+  tasks:
+    - {id: a, uses: emit, with: {type: com.chaos.told}}
+"#;
 
 const ACTIVITY: &str = r#"
 apiVersion: spine/v1

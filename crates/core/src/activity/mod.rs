@@ -87,6 +87,25 @@ pub enum TypePattern {
     Prefix(String),
 }
 
+impl TypePattern {
+    /// The pattern that this text stands for; whether its type is one was checked when it was applied.
+    pub(crate) fn of(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some(prefix) => Self::Prefix(prefix.to_owned()),
+            None => Self::Exact(text.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for TypePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
 /// One named piece of outside data that a run decides on.
 #[derive(Clone, Debug)]
 pub struct ContextSource {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Address, Response};
 use crate::expression::Template;
+use crate::inbox::WaitSpec;
 
 /// What a task does: `uses` and `with`.
 #[derive(Clone, Debug)]
@@ -96,6 +97,13 @@ pub enum Until {
     For(Duration),
     /// A moment, RFC 3339; one that has passed is no wait at all.
     Moment(Template),
+    /// An event.
+    Event {
+        /// What it must be.
+        spec: Box<WaitSpec>,
+        /// What the spec's key must give of it; there if the spec has a key.
+        equals: Option<Template>,
+    },
 }
 
 /// What is done with a NATS message.

@@ -40,7 +40,14 @@ pub(super) fn sorted(mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
 }
 
 fn verdict(entry: &Entry, matched: bool, because: String) -> Verdict {
-    Verdict { activity: entry.definition.name.clone(), revision: entry.revision, matched, because, run: None }
+    Verdict {
+        activity: entry.definition.name.clone(),
+        revision: entry.revision,
+        matched,
+        because,
+        run: None,
+        instance: None,
+    }
 }
 
 fn covers(pattern: &TypePattern, event_type: &str) -> bool {

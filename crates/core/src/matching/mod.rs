@@ -22,6 +22,7 @@ mod places;
 mod postings;
 mod ranges;
 mod settle;
+mod signals;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,8 @@ use crate::decision::Verdict;
 use crate::event::Event;
 use crate::expression::EvalError;
 use group::Group;
-use settle::Moment;
+pub(crate) use settle::Moment;
+pub use signals::Signal;
 
 /// The current revision of one activity, ready to be matched.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Match<'i> {
 pub struct Index {
     version: u64,
     entries: Vec<Arc<Entry>>,
+    /// Whether there is a stateful activity at all.
+    stateful: bool,
     // Only ever asked for one key: their order is no one's business.
     exact: HashMap<String, Arc<Group>>,
     prefixes: HashMap<String, Arc<Group>>,
@@ -81,8 +85,9 @@ impl Index {
     /// is unchanged if it has the same definition in memory, the same revision and is as enabled as before.
     pub fn next(&self, version: u64, entries: Vec<Entry>) -> Self {
         let change = change::between(&self.entries, entries);
-        let mut index =
-            Self { version, entries: change.entries, exact: self.exact.clone(), prefixes: self.prefixes.clone() };
+        let stateful = change.entries.iter().any(|entry| entry.definition.instance.is_some());
+        let (exact, prefixes) = (self.exact.clone(), self.prefixes.clone());
+        let mut index = Self { version, entries: change.entries, stateful, exact, prefixes };
         index.rebuild(&change.types);
         index
     }
@@ -149,6 +154,19 @@ impl Index {
         }
         candidates.retain(|candidate| candidate.asks.enabled);
         settle::settle(candidates, groups, &moment).into_iter().filter_map(settle::Settled::into_match).collect()
+    }
+
+    /// The stateful activities of which a trigger lets this event through, disabled ones too; by name.
+    pub fn signals(&self, event: &Event) -> Vec<Signal<'_>> {
+        if !self.stateful {
+            return Vec::new();
+        }
+        let moment = Moment::new(event);
+        let mut candidates = Vec::new();
+        for group in self.groups(&event.event_type) {
+            group.sieve(&moment.view, &mut candidates);
+        }
+        signals::of(candidates, &moment)
     }
 
     /// The verdicts for a decision's record: all activities that matched or would if they were enabled, and

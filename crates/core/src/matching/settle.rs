@@ -11,19 +11,30 @@ use crate::expression::{EvalError, Expression, Scope};
 use crate::pattern::{EventView, Root, Wildcard};
 
 /// An event while it is matched. What costs a copy of it is made when it is first needed.
-pub(super) struct Moment<'e> {
+pub(crate) struct Moment<'e> {
     pub(super) event: &'e Event,
     pub(super) view: EventView<'e>,
     scope: OnceCell<Scope>,
 }
 
 impl<'e> Moment<'e> {
-    pub(super) fn new(event: &'e Event) -> Self {
+    pub(crate) fn new(event: &'e Event) -> Self {
         Self { event, view: EventView::new(event), scope: OnceCell::new() }
     }
 
+    /// What expressions see of it.
+    pub(crate) fn scope(&self) -> &Scope {
+        self.scope.get_or_init(|| Scope::new().with("event", self.event.to_json()))
+    }
+
+    /// Whether the event has the source and the fields that the trigger wants; its `when` is not asked.
+    pub(crate) fn fits(&self, trigger: &EventTrigger) -> bool {
+        source_holds(trigger, self.event)
+            && trigger.pattern.as_ref().is_none_or(|pattern| pattern.holds(&self.view as &dyn Root))
+    }
+
     pub(super) fn truth(&self, when: &Expression) -> Result<bool, EvalError> {
-        when.truth(self.scope.get_or_init(|| Scope::new().with("event", self.event.to_json())))
+        when.truth(self.scope())
     }
 }
 
@@ -81,21 +92,16 @@ fn settle_one<'i>(candidates: &[Candidate<'i>], moment: &Moment<'_>) -> Settled<
 }
 
 /// What `when` says of a trigger of which these rules came through; None if its pattern says no.
-fn truth(rules: &[Candidate<'_>], moment: &Moment<'_>) -> Option<Result<bool, EvalError>> {
+pub(super) fn truth(rules: &[Candidate<'_>], moment: &Moment<'_>) -> Option<Result<bool, EvalError>> {
     let verify = rules.iter().all(|rule| rule.asks.verify);
     if !verify && !rules[0].asks.when {
         return Some(Ok(true));
     }
     let Trigger::Event(trigger) = rules[0].entry.definition.triggers.get(rules[0].trigger)? else { return None };
-    if verify && !verified(trigger, moment) {
+    if verify && !moment.fits(trigger) {
         return None;
     }
     Some(trigger.when.as_ref().map_or(Ok(true), |when| moment.truth(when)))
-}
-
-fn verified(trigger: &EventTrigger, moment: &Moment<'_>) -> bool {
-    source_holds(trigger, moment.event)
-        && trigger.pattern.as_ref().is_none_or(|pattern| pattern.holds(&moment.view as &dyn Root))
 }
 
 /// Whether the event's source is one that the trigger wants.

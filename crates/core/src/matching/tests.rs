@@ -141,3 +141,49 @@ fn a_changed_index_is_the_one_that_would_be_built() {
     let empty = new.next(3, Vec::new());
     assert!(empty.is_empty() && empty.exact.is_empty() && empty.prefixes.is_empty());
 }
+
+#[test]
+fn a_stateful_activity_is_signalled_once_with_what_all_its_triggers_say() {
+    let stateful = |name: &str, triggers: &str| {
+        let entry = entry(name, triggers);
+        let mut definition = Activity::clone(&entry.definition);
+        let key = crate::expression::Expression::compile("event.id").unwrap();
+        let (state, set) = (BTreeMap::new(), Vec::new());
+        let instance = crate::activity::Instance { key, state, set, complete_when: None, expire_after: None };
+        definition.instance = Some(instance);
+        Entry { definition: Arc::new(definition), ..entry }
+    };
+    let disabled = Entry { enabled: false, ..stateful("off", "{event: com.shop.*}") };
+    let trigger = |flags: &str| {
+        let entry =
+            stateful("flags", "{event: com.shop.order.placed}, {event: com.shop.*, when: event.data.total > 50}");
+        let mut definition = Activity::clone(&entry.definition);
+        for (at, flag) in flags.split(' ').enumerate() {
+            if let Trigger::Event(trigger) = &mut definition.triggers[at] {
+                (trigger.starts, trigger.cancels) = (flag == "starts", flag == "cancels");
+            }
+        }
+        Entry { definition: Arc::new(definition), ..entry }
+    };
+    let check = |entries: Vec<Entry>, expected: &[(&str, bool, bool, bool)]| {
+        let index = Index::build(1, entries);
+        let signals = index.signals(&event());
+        let seen: Vec<_> = signals
+            .iter()
+            .map(|one| (one.entry.definition.name.as_str(), one.entry.enabled, one.starts, one.cancels))
+            .collect();
+        assert_eq!(seen, expected);
+    };
+    check(vec![entry("plain", "{event: com.shop.*}")], &[]);
+    check(
+        vec![
+            trigger("none starts"),
+            entry("plain", "{event: com.shop.*}"),
+            disabled,
+            stateful("dear", "{event: com.shop.*, when: event.data.total > 90}"),
+            stateful("odd", "{event: com.shop.*, when: event.data.none > 90}, {event: com.shop.order.placed}"),
+        ],
+        &[("flags", true, true, false), ("odd", true, false, false), ("off", false, false, false)],
+    );
+    check(vec![trigger("starts cancels")], &[("flags", true, true, true)]);
+}

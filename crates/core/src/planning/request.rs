@@ -103,6 +103,16 @@ pub enum Pause {
     For(Duration),
     /// A moment, RFC 3339.
     Until(String),
+    /// An event.
+    Event {
+        /// The hash of the spec that it must meet.
+        spec: String,
+        /// The spec: `event`, `source`, `match`, `key`.
+        wanted: Value,
+        /// What the key must be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        equals: Option<String>,
+    },
 }
 
 impl Request {
@@ -147,6 +157,11 @@ impl Request {
             Request::Activity { name, data } => json!({"name": name, "data": data}),
             Request::Wait(Pause::For(duration)) => return json!({"for": words::span(*duration)}),
             Request::Wait(Pause::Until(moment)) => return json!({"until": moment}),
+            Request::Wait(Pause::Event { wanted, equals, .. }) => {
+                let mut with = wanted.clone();
+                with["equals"] = json!(equals);
+                with
+            }
             Request::Human { title, description, assignees, form } => {
                 json!({"title": title, "description": description, "assignees": assignees, "form": form})
             }
@@ -192,6 +207,11 @@ pub(super) fn render(work: &Work, scope: &Scope) -> Result<Request, EvalError> {
         Work::Activity { name, data } => Request::Activity { name: name.clone(), data: value(data)? },
         Work::Wait(Until::For(duration)) => Request::Wait(Pause::For(*duration)),
         Work::Wait(Until::Moment(moment)) => Request::Wait(Pause::Until(self::moment(moment, scope)?)),
+        Work::Wait(Until::Event { spec, equals }) => Request::Wait(Pause::Event {
+            spec: spec.hash().to_owned(),
+            wanted: spec.content().clone(),
+            equals: text(equals)?,
+        }),
         Work::Human { title, description, assignees, form } => Request::Human {
             title: title.render_text(scope)?,
             description: text(description)?,

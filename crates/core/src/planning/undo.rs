@@ -43,12 +43,20 @@ pub enum NextUndo {
     Done,
 }
 
+/// What the expressions of a task instance see.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// All but the tasks.
+    pub scope: &'a Scope,
+    /// The tasks.
+    pub progress: &'a Progress,
+}
+
 /// Decides the next undo. `completed` has what ended well, in the order in which it ended; an undo that failed
-/// does not keep the others from being tried.
-pub fn undo(
+/// does not keep the others from being tried. `sight` says what each of them sees.
+pub fn undo<'a>(
     activity: &Activity,
-    scope: &Scope,
-    progress: &Progress,
+    sight: impl Fn(&Completed) -> Sight<'a>,
     completed: &[Completed],
     undone: &Undone,
 ) -> NextUndo {
@@ -57,7 +65,7 @@ pub fn undo(
     }
     for of in completed.iter().rev().filter(|of| !undone.contains_key(of)) {
         let Some(execution) = activity.execution(&names::undo_id(&of.task)) else { continue };
-        return match decide(&execution, of, scope, progress) {
+        return match decide(&execution, of, sight(of)) {
             Ok(work) => NextUndo::Decided { of: of.clone(), work: Box::new(work) },
             Err(failure) => NextUndo::Refused { of: of.clone(), failure },
         };
@@ -71,10 +79,10 @@ pub fn not_undone(undone: &Undone) -> Vec<String> {
     failed.map(|(of, _)| format!("{}/{}", of.task, of.index)).collect()
 }
 
-fn decide(execution: &Execution<'_>, of: &Completed, scope: &Scope, progress: &Progress) -> Result<Decided, Failure> {
+fn decide(execution: &Execution<'_>, of: &Completed, sight: Sight<'_>) -> Result<Decided, Failure> {
     let id = names::undo_id(&of.task);
-    let output = output_of(progress, &of.task, of.index).unwrap_or_default();
-    let work = instance_scope(execution.task, of.index, scope, progress).and_then(|scope| {
+    let output = output_of(sight.progress, execution.task, of.index).unwrap_or_default();
+    let work = instance_scope(execution.task, of.index, sight.scope, sight.progress).and_then(|scope| {
         render(execution.work, &scope.with("output", output).with_redacted(execution.work.secrets()))
     });
     Ok(Decided {

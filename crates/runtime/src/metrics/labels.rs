@@ -112,14 +112,26 @@ macro_rules! label {
 label! {
     /// What the router decided for an event.
     Decision, "outcome" {
-        /// It started or signalled at least one run.
+        /// It started at least one run.
         Started = "started",
+        /// It goes to instances of stateful activities, and started no run.
+        Signalled = "signalled",
         /// Every run that it asks for had been started before.
         Duplicate = "duplicate",
         /// No trigger matches.
         Unmatched = "unmatched",
         /// It may not come in.
         Rejected = "rejected",
+    }
+}
+
+label! {
+    /// Who got an event out of the inbox.
+    Delivery, "to" {
+        /// An instance of a stateful activity.
+        Instance = "instance",
+        /// Those who wait for what meets a spec, now or later.
+        Wait = "wait",
     }
 }
 

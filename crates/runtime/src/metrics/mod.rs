@@ -11,7 +11,8 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use labels::{
-    Counters, Decision, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome, Tick,
+    Counters, Decision, Delivery, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome,
+    Tick,
 };
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub worker: WorkerMetrics,
     /// The relay's.
     pub relay: RelayMetrics,
+    /// The inbox's.
+    pub inbox: InboxMetrics,
     components: IntGaugeVec,
     registry: Registry,
 }
@@ -108,6 +111,19 @@ pub struct RelayMetrics {
     pub catalog_failures: IntCounter,
 }
 
+/// What the reader of the inbox counts and measures.
+#[derive(Clone, Debug)]
+pub struct InboxMetrics {
+    /// Messages of the stream that it has not read, as far as the process that reads knows.
+    pub lag: IntGauge,
+    /// What events became of.
+    pub delivered: Counters<Delivery>,
+    /// Version of the catalog that tells instances.
+    pub catalog_version: IntGauge,
+    /// States of the catalog that could not be loaded.
+    pub catalog_failures: IntCounter,
+}
+
 impl Metrics {
     /// All metrics at 0, in a registry of their own; `dead_letter_reasons` are all there can be.
     pub fn new(version: &str, dead_letter_reasons: &[&str]) -> Result<Self, MetricsError> {
@@ -128,6 +144,7 @@ impl Metrics {
                 ticks: Counters::register(&registry, names::WORKER_TICKS, "Ticks of schedules by outcome.")?,
             },
             relay: RelayMetrics::register(&registry)?,
+            inbox: InboxMetrics::register(&registry)?,
             components: add(
                 &registry,
                 IntGaugeVec::new(
@@ -205,6 +222,21 @@ impl RelayMetrics {
             catalog_failures: add(
                 registry,
                 IntCounter::new(names::RELAY_CATALOG_FAILURES, "Failed attempts to project the registry.")?,
+            )?,
+        })
+    }
+}
+
+impl InboxMetrics {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help| add(registry, IntGauge::new(name, help)?);
+        Ok(Self {
+            lag: gauge(names::INBOX_LAG, "Messages of the stream that are not read yet.")?,
+            delivered: Counters::register(registry, names::INBOX_DELIVERED, "Deliveries by to whom.")?,
+            catalog_version: gauge(names::INBOX_CATALOG_VERSION, "Version of the catalog that tells instances.")?,
+            catalog_failures: add(
+                registry,
+                IntCounter::new(names::INBOX_CATALOG_FAILURES, "States of the catalog that could not be loaded.")?,
             )?,
         })
     }

@@ -42,6 +42,14 @@ pub const RELAY_OLDEST_PENDING_SECONDS: &str = "spine_relay_oldest_pending_secon
 pub const RELAY_CATALOG_VERSION: &str = "spine_relay_catalog_version";
 /// Counter: failed attempts to read the registry or to project it into the catalog.
 pub const RELAY_CATALOG_FAILURES: &str = "spine_relay_catalog_failures_total";
+/// Gauge: messages of the stream that the inbox has not read.
+pub const INBOX_LAG: &str = "spine_inbox_lag";
+/// Counter: deliveries of the inbox by `to`.
+pub const INBOX_DELIVERED: &str = "spine_inbox_delivered_total";
+/// Gauge: version of the catalog that tells the inbox of instances.
+pub const INBOX_CATALOG_VERSION: &str = "spine_inbox_catalog_version";
+/// Counter: states of the catalog that the inbox could not load.
+pub const INBOX_CATALOG_FAILURES: &str = "spine_inbox_catalog_failures_total";
 /// Gauge: whether a `component` of the process does its work: 1 if it does, as in `/readyz`.
 pub const COMPONENT_UP: &str = "spine_component_up";
 /// Gauge: always 1, labelled with the process's `version`.

@@ -7,12 +7,13 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     let text = Metrics::new("1.2.3", &["invalid", "unauthorised"])?.render();
     let check = |line: &str| assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
     for (family, label, values) in [
-        (names::ROUTER_DECISIONS, "outcome", "started duplicate unmatched rejected"),
+        (names::ROUTER_DECISIONS, "outcome", "started signalled duplicate unmatched rejected"),
         (names::ROUTER_STARTS, "outcome", "started already_started failed"),
         (names::ROUTER_DEAD_LETTERS, "reason", "invalid unauthorised"),
         (names::ROUTER_RETRIES, "dependency", "temporal nats"),
         (names::INGRESS_REQUESTS, "outcome", "accepted duplicate invalid too_large unsupported unavailable"),
         (names::WORKER_RUNS, "outcome", "completed failed duplicate"),
+        (names::INBOX_DELIVERED, "to", "instance wait"),
         (names::RELAY_PUBLISHED, "outcome", "published duplicate"),
     ] {
         values.split(' ').for_each(|value| check(&format!("{family}{{{label}=\"{value}\"}} 0")));
@@ -32,6 +33,9 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
         names::ROUTER_CATALOG_FAILURES,
         names::RELAY_PENDING_ROWS,
         names::RELAY_OLDEST_PENDING_SECONDS,
+        names::INBOX_LAG,
+        names::INBOX_CATALOG_VERSION,
+        names::INBOX_CATALOG_FAILURES,
     ] {
         check(&format!("{name} 0"));
     }

@@ -6,14 +6,13 @@ use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use spine_core::event::Event;
 use spine_core::names;
 use spine_core::notice::RunFacts;
 use spine_core::run::Failure;
 
 use super::{HumanKey, HumanTask, find};
-use crate::outbox::{OutboxEvent, insert_events};
-use crate::step::{AuditEntry, insert_audit};
+use crate::ending::{self, Told};
+use crate::step::AuditEntry;
 use crate::{RunRow, Store, StoreError, row, wake};
 
 /// How a person ends a task.
@@ -53,12 +52,6 @@ enum Act<'a> {
     End(&'a Answer),
 }
 
-/// What is written beside the task's rows.
-struct Told {
-    event: Event,
-    audit: AuditEntry,
-}
-
 impl Store {
     /// Notes that this person does the task. Again by the same person, it changes nothing.
     pub async fn claim_human_task(&self, of: &HumanKey, by: &str) -> Result<HumanTask, PeopleError> {
@@ -95,9 +88,7 @@ impl Store {
             _ => {}
         }
         let told = perform(&mut transaction, &run, of, by, &act).await?;
-        insert_audit(&mut transaction, &run.id, &[told.audit]).await?;
-        let event = OutboxEvent { key: run.id.clone(), event: told.event, run: Some(run.id.clone()) };
-        insert_events(&mut transaction, &[event]).await?;
+        ending::tell(&mut transaction, &run.id, told).await?;
         if matches!(act, Act::End(_)) {
             wake::insert(&mut transaction, &run.id).await?;
         }
@@ -167,17 +158,17 @@ async fn perform(
             }
         }
         Act::End(answer) => {
-            let failure = match answer {
-                Answer::Completed(_) => None,
-                Answer::Failed(reason) => Some(Failure::new("FailedByPerson", reason.as_str())),
+            let result = match answer {
+                Answer::Completed(output) => Ok(output),
+                Answer::Failed(reason) => Err(Failure::new("FailedByPerson", reason.as_str())),
             };
-            end(connection, of, by, answer, failure.as_ref()).await?;
-            let (fact, detail) = match &failure {
-                None => ("task_completed", json!({})),
-                Some(failure) => ("task_failed", json!({"error": failure})),
+            end(connection, of, by, result.as_ref().copied()).await?;
+            let (fact, detail) = match &result {
+                Ok(_) => ("task_completed", json!({})),
+                Err(failure) => ("task_failed", json!({"error": failure})),
             };
             Told {
-                event: facts.task_ended_by(task, index, by, failure.as_ref()),
+                event: facts.task_ended_by(task, index, by, result.as_ref().err()),
                 audit: audit(fact, format!("{task}/{index}"), detail),
             }
         }
@@ -210,28 +201,15 @@ async fn end(
     connection: &mut PgConnection,
     of: &HumanKey,
     by: &str,
-    answer: &Answer,
-    failure: Option<&Failure>,
+    result: Result<&Value, &Failure>,
 ) -> Result<(), sqlx::Error> {
-    let output = match answer {
-        Answer::Completed(output) => Some(output),
-        Answer::Failed(_) => None,
-    };
-    sqlx::query(
-        "with ended as (
-            update task set status = case when $5::text is null then 'completed' else 'failed' end,
-                output = $4::json, error = $5::json, closed_at = now()
-            where run = $1 and task = $2 and index = $3
-        )
-        update human_task set ended_by = $6 where run = $1 and task = $2 and index = $3",
-    )
-    .bind(&of.run)
-    .bind(&of.task)
-    .bind(row::integer(of.index)?)
-    .bind(row::optional_text(output)?)
-    .bind(row::optional_text(failure)?)
-    .bind(by)
-    .execute(connection)
-    .await?;
+    ending::close(connection, &of.run, &of.task, of.index, result).await?;
+    sqlx::query("update human_task set ended_by = $4 where run = $1 and task = $2 and index = $3")
+        .bind(&of.run)
+        .bind(&of.task)
+        .bind(row::integer(of.index)?)
+        .bind(by)
+        .execute(connection)
+        .await?;
     Ok(())
 }

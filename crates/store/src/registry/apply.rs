@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::change::{Applied, Change, Changing, Kind};
 use super::manage;
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, inbox, row};
 
 /// An activity as it shall be.
 #[derive(Clone, Debug)]
@@ -125,6 +125,7 @@ async fn apply_activity(changing: &mut Changing, new: &NewRevision) -> Result<()
     applied(revision, if current.is_none() { Change::Created } else { Change::Updated });
     if same.is_none() {
         insert_revision(changing.connection(), new, revision, &by).await?;
+        inbox::register(changing.connection(), &new.name, &new.document).await?;
     }
     sqlx::query(
         "insert into activity (name, current_revision, updated_by) values ($1, $2, $3)

@@ -1,6 +1,8 @@
 //! The store on a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod inbox;
+mod instances;
 mod outbox;
 mod people;
 mod query;

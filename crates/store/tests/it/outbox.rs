@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use spine_store::{PublishState, StepRecord, Store, Woken};
+use spine_store::{Duty, PublishState, StepRecord, Store, Woken};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -88,16 +88,16 @@ async fn a_commit_rings_for_the_relay() {
 #[tokio::test]
 async fn one_relay_holds_the_lock_and_learns_that_it_lost_it() {
     let store = store().await;
-    let mut lock = store.try_relay_lock().await.unwrap().unwrap();
-    assert!(store.try_relay_lock().await.unwrap().is_none());
+    let mut lock = store.try_duty(Duty::Relay).await.unwrap().unwrap();
+    assert!(store.try_duty(Duty::Relay).await.unwrap().is_none());
     assert!(timeout(Duration::from_millis(1500), lock.lost()).await.is_err(), "it is still held");
 
     kill(&store, "pid in (select pid from pg_locks where locktype = 'advisory')").await;
     timeout(Duration::from_secs(5), lock.lost()).await.unwrap();
-    let second = store.try_relay_lock().await.unwrap().unwrap();
+    let second = store.try_duty(Duty::Relay).await.unwrap().unwrap();
     second.release().await.unwrap();
-    drop(store.try_relay_lock().await.unwrap().unwrap());
-    let free_again = async { while store.try_relay_lock().await.unwrap().is_none() {} };
+    drop(store.try_duty(Duty::Relay).await.unwrap().unwrap());
+    let free_again = async { while store.try_duty(Duty::Relay).await.unwrap().is_none() {} };
     timeout(Duration::from_secs(5), free_again).await.unwrap();
 }
 

@@ -18,6 +18,8 @@ fn asking(run: &str) -> StepRecord {
         uses: "human".into(),
         status: TaskStatus::Created,
         retry: 0,
+        ordinal: None,
+        for_event: false,
         request,
         output: None,
     };

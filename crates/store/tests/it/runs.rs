@@ -1,14 +1,14 @@
 use serde_json::json;
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, RunStatus, TaskStatus};
-use spine_store::{AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, StepRecord, Store, StoreError};
+use spine_store::{AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, SkippedTask, StepRecord, Store, StoreError};
 
 use crate::support::{event, everything, new_run, open, outbox_event, store};
 
 fn new_task(task: &str, index: u32, status: TaskStatus) -> NewTask {
     let output = (status == TaskStatus::Completed).then(|| json!({"id": "e"}));
     let request = json!({"url": "http://a"});
-    NewTask { task: task.into(), index, uses: "http".into(), status, retry: 0, request, output }
+    NewTask { task: task.into(), index, uses: "http".into(), status, retry: 0, ordinal: None, for_event: false, request, output }
 }
 
 fn first_step(run: &str) -> StepRecord {
@@ -19,7 +19,7 @@ fn first_step(run: &str) -> StepRecord {
             new_task("charge", 1, TaskStatus::Created),
             new_task("tell", 0, TaskStatus::Completed),
         ],
-        skipped: vec![("refund".into(), "when: false".into())],
+        skipped: vec![SkippedTask { task: "refund".into(), index: 0, ordinal: None, reason: "when: false".into() }],
         audit: vec![AuditEntry { fact: "decided".into(), discriminator: "1".into(), detail: json!({"tasks": 3}) }],
         outbox: vec![outbox_event("k", "a"), outbox_event("k", "b"), outbox_event("k", "c")],
         ..Default::default()
@@ -115,7 +115,7 @@ async fn a_run_is_opened_by_one_execution() {
     assert!(matches!(again, Opened::Resumed(row) if row.id == first.id && row.event == first.event));
 
     let mut later = first.clone();
-    later.temporal_run_id = "execution-2".into();
+    later.temporal_run_id = Some("execution-2".into());
     assert_eq!(store.open_run(&later).await.unwrap(), Opened::Duplicate { of: first.id.clone() });
     // The same event under another workflow id.
     later.id = "run/fulfil/other".into();

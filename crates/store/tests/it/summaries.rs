@@ -2,7 +2,7 @@
 
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, RunStatus, TaskStatus};
-use spine_store::{NewTask, RunFilter, StepRecord, Store};
+use spine_store::{NewTask, RunFilter, SkippedTask, StepRecord, Store};
 use spine_testkit::wait;
 use time::{Duration, OffsetDateTime};
 
@@ -29,13 +29,15 @@ fn tasks() -> StepRecord {
         index,
         uses: "http".into(),
         retry: 0,
+        ordinal: None,
+        for_event: false,
         status,
         request: serde_json::Value::Null,
         output: None,
     };
     StepRecord {
         created: vec![task(0, TaskStatus::Created), task(1, TaskStatus::Completed)],
-        skipped: vec![("b".into(), "no".into())],
+        skipped: vec![SkippedTask { task: "b".into(), index: 0, ordinal: None, reason: "no".into() }],
         ..StepRecord::default()
     }
 }

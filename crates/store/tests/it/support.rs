@@ -59,12 +59,14 @@ pub(crate) fn event(id: &str) -> Event {
 pub(crate) fn new_run(id: &str) -> NewRun {
     NewRun {
         id: format!("run/fulfil/{id}"),
-        temporal_run_id: "execution-1".into(),
+        temporal_run_id: Some("execution-1".into()),
         activity: "fulfil".into(),
         revision: 1,
         trigger: Trigger::Event,
         event: event(id),
         replay: 0,
+        key: None,
+        sequence: None,
     }
 }
 
@@ -82,7 +84,18 @@ pub(crate) fn outbox_event(key: &str, id: &str) -> OutboxEvent {
 
 /// Everything that the tables of a run hold, to compare before and after.
 pub(crate) async fn everything(store: &Store) -> Value {
-    let tables = ["run", "task", "task_attempt", "human_task", "wake", "audit", "outbox", "outbox_dead"];
+    let tables = [
+        "run",
+        "task",
+        "task_attempt",
+        "human_task",
+        "wake",
+        "audit",
+        "outbox",
+        "outbox_dead",
+        "inbox_event",
+        "event_wait",
+    ];
     let mut all = serde_json::Map::new();
     for table in tables {
         let sql = format!("select coalesce(array_agg(t::text order by t::text), '{{}}') from {table} t");

@@ -27,7 +27,7 @@ fn run(tick: &Tick) -> NewRun {
     let mut new = new_run("");
     new.id = id((tick.at - at(0)).whole_minutes());
     new.activity = tick.activity.clone();
-    new.temporal_run_id.clone_from(&tick.execution);
+    new.temporal_run_id = Some(tick.execution.clone());
     new.trigger = Trigger::Schedule;
     new.event.source = names::tick_source("nightly", 1);
     new.event.id = rfc3339(tick.at);

@@ -180,6 +180,10 @@ const fn list(of: &'static Shape, least: usize, most: usize) -> Shape {
 
 const ACTIVITY_NAME_FORM: Shape =
     Shape::Form { pattern: "^[a-z0-9-]{1,63}$", words: "1 to 63 characters out of a-z, 0-9 and `-`" };
+const TYPE_PATTERN: Shape = Shape::Form {
+    pattern: r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
+    words: "an event type, or a prefix ending in `.*`",
+};
 const EVENT_TYPE_FORM: Shape = Shape::Form {
     pattern: r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
     words: "letters, digits, `_` and `-`, in parts joined by dots",

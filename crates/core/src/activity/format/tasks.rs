@@ -1,6 +1,8 @@
 //! What is done.
 
-use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, HTTP, Key, NATS, Object, SHORTEST, Shape, duration, list};
+use super::{
+    ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, HTTP, Key, NATS, Object, SHORTEST, Shape, TYPE_PATTERN, duration, list,
+};
 
 /// An item of `tasks`.
 pub const TASK: Object = Object::new(
@@ -174,9 +176,25 @@ pub const WAIT: Object = Object::new(
             Shape::TextTemplate,
             "A moment, RFC 3339: `2026-12-24T18:00:00+01:00`. One that has passed is no wait at all.",
         ),
+        Key::new(
+            "event",
+            TYPE_PATTERN,
+            "The type of the event that ends the wait: exact, or every type below a prefix that ends in `.*`.",
+        ),
+        Key::new("source", Shape::Text, "The event's source, in which `*` stands for any run of characters.")
+            .beside("event"),
+        Key::new("match", Shape::Pattern, "A content pattern over the event, as in a trigger.").beside("event"),
+        Key::new(
+            "key",
+            Shape::Expression,
+            "Gives a text of the event that is waited for: here `event` is that one, and nothing else is in scope.",
+        )
+        .beside("event"),
+        Key::new("equals", Shape::TextTemplate, "What `key` must give. They come together, or any event will do.")
+            .beside("key"),
     ],
 )
-.one_of(&["for", "until"]);
+.one_of(&["for", "until", "event"]);
 
 /// The `with` of `uses: human`.
 pub const HUMAN: Object = Object::new(

@@ -1,7 +1,7 @@
 //! What starts a run, and what it looks up.
 
 use super::outbound::{QUERY, TLS};
-use super::{DAY, Key, Object, SECOND, SHORTEST, Shape, duration, list};
+use super::{DAY, Key, Object, SECOND, SHORTEST, Shape, TYPE_PATTERN, duration, list};
 
 /// An item of `on`.
 pub const TRIGGER: Object = Object::new(
@@ -9,10 +9,7 @@ pub const TRIGGER: Object = Object::new(
     &[
         Key::new(
             "event",
-            Shape::Form {
-                pattern: r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
-                words: "an event type, or a prefix ending in `.*`",
-            },
+            TYPE_PATTERN,
             "The type of the event: exact, or every type below a prefix that ends in `.*`.",
         ),
         Key::new("source", Shape::Text, "The event's source, in which `*` stands for any run of characters.")

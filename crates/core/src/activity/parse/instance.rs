@@ -17,7 +17,6 @@ pub(super) fn decode(
     surroundings: &Surroundings,
     graph: &Graph,
 ) -> Option<Instance> {
-    d.not_executed(at, "`instance`");
     let fields = d.map(at, &INSTANCE)?;
     check_triggers(d, spec);
     let key = fields.get("key").and_then(|at| expressions::text(d, &at, &Scope::admitted()));

@@ -20,6 +20,7 @@ mod sql;
 mod task;
 mod test;
 mod trigger;
+mod wait;
 mod work;
 
 pub use grammar::duration as parse_duration;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::decoder::Fields;
 use super::grammar;
 use super::graph::Graph;
-use crate::document::Node;
+use crate::document::{Node, NodeValue};
 use crate::expression::types::{Type, TypeEnv, function_names};
 use crate::expression::{Expression, Template};
 
@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     contexts: BTreeSet<String>,
     /// The names of `instance.state`, where there is an `instance`.
     state: Option<BTreeSet<String>>,
+    /// The tasks that run for each event.
+    each_event: BTreeSet<String>,
 }
 
 impl Surroundings {
@@ -34,6 +36,7 @@ impl Surroundings {
             batch: inside("flow", "batch").is_some(),
             contexts: spec.get("context").map(|at| names(at.node)).unwrap_or_default(),
             state: spec.has("instance").then(state),
+            each_event: spec.get("tasks").map(|at| each_event(at.node)).unwrap_or_default(),
         }
     }
 
@@ -53,6 +56,13 @@ impl Surroundings {
     fn event(&self) -> &'static str {
         if self.batch { "events" } else { "event" }
     }
+}
+
+fn each_event(tasks: &Node) -> BTreeSet<String> {
+    let NodeValue::List(tasks) = &tasks.value else { return BTreeSet::new() };
+    let word = |task: &Node, key: &str| Some(task.get(key)?.to_value().as_str()?.to_owned());
+    let each = tasks.iter().filter(|task| word(task, "each").as_deref() == Some("event"));
+    each.filter_map(|task| word(task, "id")).collect()
 }
 
 /// Which tasks an expression may read.
@@ -210,6 +220,9 @@ impl<'a> Scope<'a> {
         }
         if !graph.has(name) {
             return Some(format!("there is no task `{name}`; {}", grammar::suggest(name, &graph.ids())));
+        }
+        if task.is_none() && self.surroundings.is_some_and(|surroundings| surroundings.each_event.contains(name)) {
+            return Some(format!("task `{name}` runs for each event, so it has no one status or output to read here"));
         }
         let task = task.filter(|task| !graph.needs(task, name))?;
         Some(format!(

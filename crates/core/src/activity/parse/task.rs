@@ -1,5 +1,6 @@
 //! `spec.tasks`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::decoder::{Cursor, Decoder, Fields};
@@ -19,6 +20,7 @@ pub(super) fn decode(d: &mut Decoder, spec: &Fields<'_>, surroundings: &Surround
     let fields: Vec<Fields<'_>> = items.iter().filter_map(|item| d.map(item, &TASK)).collect();
     let links: Vec<Links<'_>> = fields.iter().map(|task| graph::links(d, task)).collect();
     let graph = graph::build(d, &links);
+    check_kinds(d, &fields, &links);
     let tasks = fields.iter().zip(links).filter_map(|(fields, links)| task(d, fields, links, surroundings, &graph));
     (tasks.collect(), graph)
 }
@@ -52,6 +54,21 @@ fn each(d: &mut Decoder, fields: &Fields<'_>, surroundings: &Surroundings) -> Ea
         d.problem_at_key(&at, "belongs to a stateful activity, and `spec` has no `instance`");
     }
     if word == Some("event") { Each::Event } else { Each::Instance }
+}
+
+/// Of a stateful activity: a task that runs once could need any of many, and one that runs for each event could wait
+/// with every event for ever.
+fn check_kinds(d: &mut Decoder, tasks: &[Fields<'_>], links: &[Links<'_>]) {
+    let word = |task: &Fields<'_>| task.get("each").is_some_and(|at| at.node.to_value() == "event");
+    let kinds: BTreeMap<&str, bool> =
+        tasks.iter().zip(links).filter_map(|(task, links)| Some((links.id.as_ref()?.0.as_str(), word(task)))).collect();
+    let needs = tasks.iter().zip(links).flat_map(|(task, links)| links.needs.iter().map(move |need| (word(task), need)));
+    for (each_event, (need, at)) in needs.filter(|(each_event, (need, _))| kinds.get(need.as_str()) == Some(&!each_event)) {
+        d.problem(at, match each_event {
+            true => format!("`{need}` runs once an instance and this task for each event; it can only need tasks with `each: event`"),
+            false => format!("`{need}` runs for each event and this task once an instance; it can't need any one of many"),
+        });
+    }
 }
 
 fn limits(d: &mut Decoder, fields: &Fields<'_>) -> (Duration, Option<Duration>) {

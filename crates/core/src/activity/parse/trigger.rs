@@ -36,7 +36,8 @@ fn event_trigger(d: &mut Decoder, fields: &Fields<'_>, event: &Cursor<'_>, spec:
     Some(EventTrigger { event_type: event_type?, source, pattern, when, starts, cancels })
 }
 
-fn pattern(d: &mut Decoder, at: &Cursor<'_>) -> Option<Pattern> {
+/// A content pattern.
+pub(super) fn pattern(d: &mut Decoder, at: &Cursor<'_>) -> Option<Pattern> {
     if at.node.value == NodeValue::Invalid {
         return None;
     }

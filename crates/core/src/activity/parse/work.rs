@@ -3,9 +3,9 @@
 use super::decoder::{Decoder, Fields};
 use super::expressions;
 use super::scope::Scope;
-use super::{grammar, http, nats, schema, sql};
+use super::{grammar, http, nats, schema, sql, wait};
+use crate::activity::Work;
 use crate::activity::format::{CALL, EMIT, HTTP, HUMAN, NATS, Object, SQL, WAIT, WORKER};
-use crate::activity::{Until, Work};
 use crate::names::TASK_QUEUE;
 
 type Decode = fn(&mut Decoder, &Fields<'_>, &Scope<'_>) -> Option<Work>;
@@ -20,7 +20,7 @@ pub(super) fn decode(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) ->
         "nats" => (&NATS, nats::work, scope),
         "human" => (&HUMAN, human, &public),
         "activity" => (&CALL, call, &public),
-        "wait" => (&WAIT, wait, &public),
+        "wait" => (&WAIT, wait::work, &public),
         _ => (&WORKER, worker, &public),
     };
     let with = fields.get("with").and_then(|at| d.map(&at, object))?;
@@ -53,12 +53,6 @@ fn call(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work>
     let name = fields.get("name").and_then(|at| d.parsed(&at, grammar::activity_name));
     let data = fields.get("data").and_then(|at| expressions::template(d, &at, scope));
     Some(Work::Activity { name: name?, data })
-}
-
-fn wait(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
-    let duration = d.duration(fields, "for").map(Until::For);
-    let moment = fields.get("until").and_then(|at| expressions::text_template(d, &at, scope)).map(Until::Moment);
-    Some(Work::Wait(duration.or(moment)?))
 }
 
 fn human(d: &mut Decoder, fields: &Fields<'_>, scope: &Scope<'_>) -> Option<Work> {
