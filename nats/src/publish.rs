@@ -1,5 +1,7 @@
 //! Publishing: done means that JetStream has it.
 
+mod pipeline;
+
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use spine_core::event::{Event, EventError};
 use spine_core::names::event_subject;
 use tokio::time::{sleep, timeout};
 
+pub use pipeline::{Message, publish_all};
+
 use crate::pause;
 use crate::wire::{self, Mode};
 
@@ -20,6 +24,8 @@ const ACK_WAIT: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 3;
 /// JetStream's code for a message that is larger than its stream allows.
 const MESSAGE_EXCEEDS_MAXIMUM: u64 = 10054;
+/// JetStream's codes for having no room: the stream's limits or its disk, the server's memory and disk.
+const NO_ROOM: [u64; 4] = [10077, 10023, 10028, 10047];
 
 /// Where JetStream keeps what was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +62,22 @@ pub enum PublishError {
         /// JetStream's words.
         description: String,
     },
+    /// The stream has no room for it now: its limits with `discard: new`, or the server's memory and disk.
+    #[error("publish to {subject}: the stream can't store it: {description}")]
+    NoRoom {
+        /// The subject.
+        subject: String,
+        /// JetStream's words.
+        description: String,
+    },
+    /// The server does not permit the subject to this connection.
+    #[error("publish to {subject}: NATS does not permit it: {violation}")]
+    NotPermitted {
+        /// The subject.
+        subject: String,
+        /// The server's words.
+        violation: String,
+    },
     /// There was no answer, or none that is final. Whether it was stored is not known.
     #[error("publish to {subject}: {reason}")]
     Unavailable {
@@ -69,7 +91,7 @@ pub enum PublishError {
 impl PublishError {
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, PublishError::Unavailable { .. })
+        matches!(self, PublishError::Unavailable { .. } | PublishError::NoRoom { .. })
     }
 }
 
@@ -111,13 +133,19 @@ async fn attempt_once(
     let bytes = size(&headers, &payload);
     let publication = async { jetstream.publish_with_headers(subject.to_owned(), headers, payload).await?.await };
     match timeout(ACK_WAIT, publication).await {
-        Ok(Ok(ack)) => Ok(Ack { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate }),
+        Ok(Ok(ack)) => Ok(stored(ack)),
         Ok(Err(error)) => Err(classify(subject, bytes, &error)),
-        Err(_) => {
-            let reason = format!("no ack within {ACK_WAIT:?}; NATS is away or does not permit the subject");
-            Err(PublishError::Unavailable { subject: subject.to_owned(), reason })
-        }
+        Err(_) => Err(no_ack(subject)),
     }
+}
+
+fn stored(ack: jetstream::publish::PublishAck) -> Ack {
+    Ack { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate }
+}
+
+fn no_ack(subject: &str) -> PublishError {
+    let reason = format!("no ack within {ACK_WAIT:?}; NATS is away or does not permit the subject");
+    PublishError::Unavailable { subject: subject.to_owned(), reason }
 }
 
 /// How many bytes a message has, headers and payload, as its stream counts them: within a few bytes.
@@ -133,7 +161,10 @@ fn classify(subject: &str, bytes: usize, error: &jetstream::context::PublishErro
     }
     match error.source().and_then(|source| source.downcast_ref::<jetstream::Error>()) {
         Some(answer) if answer.error_code().0 == MESSAGE_EXCEEDS_MAXIMUM => PublishError::TooLarge { subject, bytes },
-        // 5xx: no leader, no quorum, no space. JetStream may take it later.
+        Some(answer) if NO_ROOM.contains(&answer.error_code().0) => {
+            PublishError::NoRoom { subject, description: answer.to_string() }
+        }
+        // 5xx: no leader, no quorum. JetStream may take it later.
         Some(answer) if answer.code() < 500 => {
             PublishError::Refused { subject, code: answer.error_code().0, description: answer.to_string() }
         }

@@ -19,7 +19,7 @@ pub fn content_mode(content_type: Option<&str>) -> Result<Mode, EventError> {
         None => Ok(Mode::Binary),
         Some("+json") => Ok(Mode::Structured),
         Some(batch) if batch.starts_with("-batch") => {
-            Err(EventError::new(CONTENT_TYPE, essence, "be one event: batches are not supported yet"))
+            Err(EventError::new(CONTENT_TYPE, essence, "be one event: the NATS binding has no batch mode"))
         }
         Some(_) => Err(EventError::new(
             CONTENT_TYPE,
