@@ -83,7 +83,12 @@ pub(crate) async fn event(sources: &Sources<'_>, source: Option<&str>, id: &str)
     for decision in found {
         match traces.iter_mut().find(|trace| trace.decisions.iter().any(|known| known.key == decision.key)) {
             Some(trace) => trace.decisions.push(decision),
-            None => traces.push(EventTrace { event: None, decisions: vec![decision], instances: Vec::new(), runs: Vec::new() }),
+            None => traces.push(EventTrace {
+                event: None,
+                decisions: vec![decision],
+                instances: Vec::new(),
+                runs: Vec::new(),
+            }),
         }
     }
     for trace in &mut traces {

@@ -19,14 +19,7 @@ use crate::protocol::Next;
 /// `hops` are those of the event that decided the task.
 pub(crate) fn event(run: &RunRow, task: &str, index: u32, retry: u32, hops: u64, data: Option<Value>) -> Event {
     let now = run.started_at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let facts = RunFacts {
-        run: &run.id,
-        activity: &run.activity,
-        revision: run.revision,
-        hops,
-        retry,
-        now: &now,
-    };
+    let facts = RunFacts { run: &run.id, activity: &run.activity, revision: run.revision, hops, retry, now: &now };
     facts.called(task, index, data)
 }
 

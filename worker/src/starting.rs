@@ -77,8 +77,7 @@ fn start(run: &RunRow, definition: &Activity, row: &TaskRow, left: Option<Durati
         }
         _ => (None, None, None),
     };
-    let run =
-        RunRef { activity: run.activity.clone(), revision: run.revision, hops, retry: run.retries };
+    let run = RunRef { activity: run.activity.clone(), revision: run.revision, hops, retry: run.retries };
     Some(Start { task: row.task.clone(), index: row.index, foreign, child, pause, run, limits })
 }
 

@@ -26,11 +26,7 @@ pub(crate) fn not_started(rows: &[TaskRow], started: &[(String, u32)]) -> Vec<Ne
 }
 
 /// What somebody outside of Temporal has ended and the run was decided without.
-pub(crate) fn ended_meanwhile<'a>(
-    definition: &Activity,
-    rows: &'a [TaskRow],
-    position: &Position,
-) -> Vec<&'a TaskRow> {
+pub(crate) fn ended_meanwhile<'a>(definition: &Activity, rows: &'a [TaskRow], position: &Position) -> Vec<&'a TaskRow> {
     let pending = |row: &TaskRow| position.is_at(definition, &row.task, row.index, &Instance::Pending);
     let ended = |row: &TaskRow| row.status != TaskStatus::Created && row.uses.as_deref().is_some_and(is_waiting);
     rows.iter().filter(|row| ended(row) && pending(row)).collect()

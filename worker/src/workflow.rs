@@ -14,9 +14,7 @@ use temporalio_common::data_converters::RawValue;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{LocalActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowResult};
-use temporalio_workflow::{
-    ContinueAsNewOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowTermination,
-};
+use temporalio_workflow::{ContinueAsNewOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowTermination};
 
 use crate::flight::{Flight, begin};
 use crate::protocol::{AdvanceInput, Next};

@@ -65,11 +65,8 @@ impl<'a> Writer<'a> {
 
     /// What this step has ended so far.
     pub(crate) fn results(&self) -> Vec<TaskResult> {
-        let result = |one: &FinishedTask| TaskResult {
-            task: one.task.clone(),
-            index: one.index,
-            result: one.result.clone(),
-        };
+        let result =
+            |one: &FinishedTask| TaskResult { task: one.task.clone(), index: one.index, result: one.result.clone() };
         self.record.results.iter().map(result).collect()
     }
 

@@ -45,6 +45,10 @@ impl Layer {
                 let path = [TLS].into_iter().chain(rest.rsplitn(2, '.').collect::<Vec<_>>().into_iter().rev());
                 (path.collect(), ValueKind::String(text.to_owned()))
             }
+            Some((section, rest)) if keys::is_nested(key) => {
+                let path = [section].into_iter().chain(rest.splitn(3, '.'));
+                (path.collect(), ValueKind::String(text.to_owned()))
+            }
             Some((section, name)) => (vec![section, name], ValueKind::String(text.to_owned())),
             None => (vec![key], ValueKind::String(text.to_owned())),
         };

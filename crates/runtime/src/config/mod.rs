@@ -6,6 +6,8 @@
 //! arguments: the caller passes them in.
 
 mod error;
+mod fields;
+mod ingress;
 mod keys;
 mod layers;
 mod read;
@@ -24,6 +26,7 @@ use config::ValueKind;
 use serde::Serialize;
 
 pub use error::{ConfigError, Nearest};
+pub use ingress::{Encoding, HookStyle, Ingress, IngressClient, IngressHook, IngressTls};
 pub use stack_file::StackFile;
 pub use tls::Tls;
 
@@ -101,15 +104,6 @@ pub struct Temporal {
 pub struct Database {
     /// A PostgreSQL URL.
     pub url: Secret,
-}
-
-/// How events come in over HTTP.
-#[derive(Clone, Debug)]
-pub struct Ingress {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// The largest request body, in bytes; NATS takes no more than its `max_payload`.
-    pub max_body_bytes: usize,
 }
 
 /// How a process is seen.
@@ -205,10 +199,7 @@ fn typed(mut reader: Reader) -> Result<Config, ConfigError> {
         nats: nats(&mut reader)?,
         temporal: temporal(&mut reader)?,
         database: Database { url: reader.text(keys::DATABASE_URL, Show::Url, valid::POSTGRES, valid::postgres)? },
-        ingress: Ingress {
-            listen: listen(&mut reader, keys::INGRESS_LISTEN)?,
-            max_body_bytes: reader.count(keys::INGRESS_MAX_BODY_BYTES)?,
-        },
+        ingress: ingress::read(&mut reader)?,
         metrics: Metrics { listen: listen(&mut reader, keys::METRICS_LISTEN)? },
         router: Router { max_in_flight: reader.count(keys::ROUTER_MAX_IN_FLIGHT)? },
         worker: worker(&mut reader)?,

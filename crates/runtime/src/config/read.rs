@@ -101,6 +101,28 @@ impl Reader {
         sorted(&table).into_iter().map(one).collect()
     }
 
+    /// The names that a free section has.
+    pub(super) fn names(&self, section: &str) -> Vec<String> {
+        match self.table.get(section).map(|value| &value.kind) {
+            Some(ValueKind::Table(table)) => table.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The sections that stand below `key`, by name, in order.
+    pub(super) fn nested(&self, key: &str) -> Result<Vec<(String, Value)>, ConfigError> {
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value { kind: ValueKind::Table(table), .. }) => Ok(super::ingress::named(&table)),
+            Some(value) => Err(bad(key, &origin(&value), "sections, with keys of their own")),
+        }
+    }
+
+    /// The refusal of a key that another one asks for.
+    pub(super) fn lacking(&self, key: &str, wanted: &'static str) -> ConfigError {
+        bad(key, DEFAULT_ORIGIN, wanted)
+    }
+
     fn get(&self, key: &str) -> Option<Value> {
         let (section, name) = key.split_once('.')?;
         match &self.table.get(section)?.kind {
@@ -109,7 +131,7 @@ impl Reader {
         }
     }
 
-    fn note(&mut self, key: &str, value: String, origin: &str) {
+    pub(super) fn note(&mut self, key: &str, value: String, origin: &str) {
         self.entries.push(Entry { key: key.to_owned(), value, origin: origin.to_owned() });
     }
 }
@@ -134,7 +156,7 @@ pub(super) fn json(value: &Value) -> Option<Json> {
 }
 
 /// Where `value` comes from; a table that several layers made names the first of them by key.
-fn origin(value: &Value) -> String {
+pub(super) fn origin(value: &Value) -> String {
     match (&value.kind, value.origin()) {
         (_, Some(origin)) => origin.to_owned(),
         (ValueKind::Table(table), None) => {
@@ -152,6 +174,6 @@ pub(super) fn shown(text: &str, show: Show) -> String {
     }
 }
 
-fn bad(key: &str, origin: &str, wanted: &'static str) -> ConfigError {
+pub(super) fn bad(key: &str, origin: &str, wanted: &'static str) -> ConfigError {
     ConfigError::BadValue { key: key.to_owned(), origin: origin.to_owned(), wanted }
 }

@@ -209,3 +209,77 @@ fn tls_options_are_named_sections_of_files() -> TestResult {
     }
     Ok(())
 }
+
+const DOOR: &str = r#"
+[secrets]
+github = "hunter2"
+shop = "hunter2"
+[ingress.hooks.github]
+style = "github"
+secrets = ["github", "hunter2"]
+source = "https://github.com/acme"
+type = "com.github.{event}"
+[ingress.clients.shop]
+tokens = ["shop"]
+sources = ["/shop/*"]
+types = ["com.shop.*"]
+"#;
+
+#[test]
+fn clients_and_hooks_are_named_sections_of_the_ingress() -> TestResult {
+    let (_dir, mut sources) = in_dir(DOOR)?;
+    sources.env.insert("SPINE_INGRESS__HOOKS__GITHUB__SUBJECT".into(), "/repository/full_name".into());
+    sources.env.insert("SPINE_INGRESS__CLIENTS__CRM__CERTIFICATES".into(), "dns:crm.example, uri:spiffe://crm".into());
+    sources.env.insert("SPINE_INGRESS__CLIENTS__CRM__SOURCES".into(), "/crm".into());
+    sources.env.insert("SPINE_INGRESS__CLIENTS__CRM__TYPES".into(), "*".into());
+    let config = load(sources)?;
+    let (github, crm) = (&config.ingress.hooks["github"], &config.ingress.clients["crm"]);
+    assert_eq!((github.style, github.subject.as_deref()), (HookStyle::Github, Some("/repository/full_name")));
+    assert_eq!(crm.certificates, ["dns:crm.example", "uri:spiffe://crm"]);
+    let shown = entry(&config, "ingress.hooks.github").map(|(value, _)| value);
+    let expected = "style=github secrets=github,[redacted] source=https://github.com/acme type=com.github.{event} \
+                    subject=/repository/full_name";
+    assert_eq!(shown.as_deref(), Some(expected));
+    let shown = format!("{:?}", config.entries());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_section_of_the_ingress_is_refused_by_its_key() -> TestResult {
+    let check = |from: &str, to: &str, expected: &str| -> TestResult {
+        let (dir, sources) = in_dir(&DOOR.replacen(from, to, 1))?;
+        let refused = load(sources).map_err(|error| error.to_string()).err().unwrap_or_default();
+        assert_eq!(refused.replace(&dir.path().join(DEFAULT_FILE).display().to_string(), "FILE"), expected);
+        Ok(())
+    };
+    let hook = "bad value for `ingress.hooks.github";
+    check("style = \"github\"", "", &format!("{hook}.style` in FILE: wanted github, stripe or hmac"))?;
+    check(
+        "\"github\"\nsecrets",
+        "\"gitlab\"\nsecrets",
+        &format!("{hook}.style` in FILE: wanted github, stripe or hmac"),
+    )?;
+    check("secrets = [", "secrets = [5, ", &format!("{hook}.secrets` in FILE: wanted a list of texts"))?;
+    check(
+        "type = ",
+        "typ = ",
+        &format!("{hook}.type` in FILE: wanted the type of its events, such as com.github.{{event}}"),
+    )?;
+    check(
+        "source = ",
+        "tolerance_secs = 5\nsource = ",
+        "unknown key `ingress.hooks.github.tolerance_secs` in FILE \
+         (did you mean `ingress.hooks.github.tolerance_seconds`?)",
+    )?;
+    check(
+        "tokens = [\"shop\"]",
+        "",
+        "bad value for `ingress.clients.shop.tokens` in FILE: wanted names of secrets, unless there are `certificates`",
+    )?;
+    check(
+        "[secrets]",
+        "[ingress]\ntls_key_file = \"k\"\n[secrets]",
+        "bad value for `ingress.tls_cert_file` in default: wanted the path of a PEM file",
+    )
+}

@@ -164,12 +164,38 @@ label! {
         Accepted = "accepted",
         /// JetStream had it before.
         Duplicate = "duplicate",
-        /// It is no valid event.
+        /// It is no valid event, or one that admission refuses.
         Invalid = "invalid",
         /// It is larger than allowed.
         TooLarge = "too_large",
-        /// Its content type or mode is not supported.
+        /// Its content type, its encoding or its method is not supported.
         Unsupported = "unsupported",
+        /// There is nothing at its path.
+        NotFound = "not_found",
+        /// Its sender did not say who it is, or not truly.
+        Unauthenticated = "unauthenticated",
+        /// Its sender may not send this.
+        Forbidden = "forbidden",
+        /// Its sender asks too often.
+        RateLimited = "rate_limited",
+        /// Its body took too long to arrive.
+        TimedOut = "timed_out",
+        /// There are too many others in hand.
+        Overloaded = "overloaded",
+        /// JetStream did not acknowledge it.
+        Unavailable = "unavailable",
+    }
+}
+
+label! {
+    /// What became of one event of an ingress request.
+    Arrival, "outcome" {
+        /// JetStream has it.
+        Accepted = "accepted",
+        /// JetStream had it before.
+        Duplicate = "duplicate",
+        /// It may not come in.
+        Rejected = "rejected",
         /// JetStream did not acknowledge it.
         Unavailable = "unavailable",
     }

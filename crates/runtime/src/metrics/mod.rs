@@ -11,8 +11,8 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use labels::{
-    Counters, Decision, Delivery, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind, TaskOutcome,
-    Tick,
+    Arrival, Counters, Decision, Delivery, Dependency, Labels, Publication, Reasons, Request, Run, Start, TaskKind,
+    TaskOutcome, Tick,
 };
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
@@ -74,11 +74,21 @@ pub struct RouterMetrics {
     pub retries: Counters<Dependency>,
 }
 
-/// What the ingress counts.
+/// What the ingress counts and measures.
 #[derive(Clone, Debug)]
 pub struct IngressMetrics {
     /// Requests.
     pub requests: Counters<Request>,
+    /// Events of requests that were read.
+    pub events: Counters<Arrival>,
+    /// Bytes of bodies that were read whole.
+    pub body_bytes: IntCounter,
+    /// Seconds from a request's head to its answer.
+    pub request_seconds: Histogram,
+    /// Requests in hand.
+    pub in_flight: IntGauge,
+    /// Open connections.
+    pub connections: IntGauge,
 }
 
 /// What the worker counts.
@@ -131,9 +141,7 @@ impl Metrics {
         info(&registry, version)?;
         Ok(Self {
             router: RouterMetrics::register(&registry, dead_letter_reasons)?,
-            ingress: IngressMetrics {
-                requests: Counters::register(&registry, names::INGRESS_REQUESTS, "Requests by outcome.")?,
-            },
+            ingress: IngressMetrics::register(&registry)?,
             worker: WorkerMetrics {
                 runs: Counters::register(&registry, names::WORKER_RUNS, "Runs by outcome.")?,
                 tasks: Counters::register(&registry, names::WORKER_TASKS, "Tries of tasks by kind and outcome.")?,
@@ -201,6 +209,20 @@ impl RouterMetrics {
                 IntCounter::new(names::ROUTER_CATALOG_FAILURES, "States of the catalog that could not be loaded.")?,
             )?,
             retries: Counters::register(registry, names::ROUTER_RETRIES, "Retries by dependency.")?,
+        })
+    }
+}
+
+impl IngressMetrics {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let seconds = HistogramOpts::new(names::INGRESS_REQUEST_SECONDS, "From a request's head to its answer.");
+        Ok(Self {
+            requests: Counters::register(registry, names::INGRESS_REQUESTS, "Requests by outcome.")?,
+            events: Counters::register(registry, names::INGRESS_EVENTS, "Events of requests by outcome.")?,
+            body_bytes: add(registry, IntCounter::new(names::INGRESS_BODY_BYTES, "Bytes of bodies read whole.")?)?,
+            request_seconds: add(registry, Histogram::with_opts(seconds.buckets(EVENT_BUCKETS.to_vec()))?)?,
+            in_flight: add(registry, IntGauge::new(names::INGRESS_IN_FLIGHT, "Requests in hand.")?)?,
+            connections: add(registry, IntGauge::new(names::INGRESS_CONNECTIONS, "Open connections.")?)?,
         })
     }
 }

@@ -22,6 +22,16 @@ pub const ROUTER_CATALOG_FAILURES: &str = "spine_router_catalog_failures_total";
 pub const ROUTER_RETRIES: &str = "spine_router_retries_total";
 /// Counter: requests by `outcome`.
 pub const INGRESS_REQUESTS: &str = "spine_ingress_requests_total";
+/// Counter: events of requests that were read, by `outcome`.
+pub const INGRESS_EVENTS: &str = "spine_ingress_events_total";
+/// Counter: bytes of bodies that were read whole.
+pub const INGRESS_BODY_BYTES: &str = "spine_ingress_body_bytes_total";
+/// Histogram: seconds from a request's head to its answer.
+pub const INGRESS_REQUEST_SECONDS: &str = "spine_ingress_request_seconds";
+/// Gauge: requests in hand.
+pub const INGRESS_IN_FLIGHT: &str = "spine_ingress_in_flight";
+/// Gauge: open connections.
+pub const INGRESS_CONNECTIONS: &str = "spine_ingress_connections";
 /// Counter: runs by `outcome`.
 pub const WORKER_RUNS: &str = "spine_worker_runs_total";
 /// Counter: tasks by `kind` and `outcome`.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+const INGRESS_OUTCOMES: &str = "accepted duplicate invalid too_large unsupported not_found unauthenticated forbidden \
+                                rate_limited timed_out overloaded unavailable";
+
 #[test]
 fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     let text = Metrics::new("1.2.3", &["invalid", "unauthorised"])?.render();
@@ -11,7 +14,8 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
         (names::ROUTER_STARTS, "outcome", "started already_started failed"),
         (names::ROUTER_DEAD_LETTERS, "reason", "invalid unauthorised"),
         (names::ROUTER_RETRIES, "dependency", "temporal nats"),
-        (names::INGRESS_REQUESTS, "outcome", "accepted duplicate invalid too_large unsupported unavailable"),
+        (names::INGRESS_REQUESTS, "outcome", INGRESS_OUTCOMES),
+        (names::INGRESS_EVENTS, "outcome", "accepted duplicate rejected unavailable"),
         (names::WORKER_RUNS, "outcome", "completed failed duplicate"),
         (names::INBOX_DELIVERED, "to", "instance wait"),
         (names::RELAY_PUBLISHED, "outcome", "published duplicate"),
@@ -25,6 +29,9 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     }
     for name in [
         names::ROUTER_IN_FLIGHT,
+        names::INGRESS_BODY_BYTES,
+        names::INGRESS_IN_FLIGHT,
+        names::INGRESS_CONNECTIONS,
         names::ROUTER_CATALOG_VERSION,
         names::ROUTER_CATALOG_ACTIVITIES,
         names::RELAY_PARKED,

@@ -112,13 +112,19 @@ async fn latest(connection: &mut PgConnection, activity: &str, key: &str) -> Res
     }
 }
 
-async fn newest(connection: &mut PgConnection, activity: &str, key: &str) -> Result<Option<(String, u32)>, sqlx::Error> {
-    sqlx::query("select run, generation from instance where activity = $1 and key = $2 order by generation desc limit 1")
-        .bind(activity)
-        .bind(key)
-        .try_map(|found| Ok((sqlx::Row::try_get(&found, "run")?, row::number(&found, "generation")?)))
-        .fetch_optional(connection)
-        .await
+async fn newest(
+    connection: &mut PgConnection,
+    activity: &str,
+    key: &str,
+) -> Result<Option<(String, u32)>, sqlx::Error> {
+    sqlx::query(
+        "select run, generation from instance where activity = $1 and key = $2 order by generation desc limit 1",
+    )
+    .bind(activity)
+    .bind(key)
+    .try_map(|found| Ok((sqlx::Row::try_get(&found, "run")?, row::number(&found, "generation")?)))
+    .fetch_optional(connection)
+    .await
 }
 
 struct Arrival<'a> {

@@ -1,14 +1,26 @@
 use serde_json::json;
 use spine_core::planning::Outcome;
 use spine_core::run::{Failure, RunStatus, TaskStatus};
-use spine_store::{AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, SkippedTask, StepRecord, Store, StoreError};
+use spine_store::{
+    AuditEntry, Finished, FinishedTask, NewTask, Opened, PublishState, SkippedTask, StepRecord, Store, StoreError,
+};
 
 use crate::support::{event, everything, new_run, open, outbox_event, store};
 
 fn new_task(task: &str, index: u32, status: TaskStatus) -> NewTask {
     let output = (status == TaskStatus::Completed).then(|| json!({"id": "e"}));
     let request = json!({"url": "http://a"});
-    NewTask { task: task.into(), index, uses: "http".into(), status, retry: 0, ordinal: None, for_event: false, request, output }
+    NewTask {
+        task: task.into(),
+        index,
+        uses: "http".into(),
+        status,
+        retry: 0,
+        ordinal: None,
+        for_event: false,
+        request,
+        output,
+    }
 }
 
 fn first_step(run: &str) -> StepRecord {

@@ -62,8 +62,11 @@ fn check_kinds(d: &mut Decoder, tasks: &[Fields<'_>], links: &[Links<'_>]) {
     let word = |task: &Fields<'_>| task.get("each").is_some_and(|at| at.node.to_value() == "event");
     let kinds: BTreeMap<&str, bool> =
         tasks.iter().zip(links).filter_map(|(task, links)| Some((links.id.as_ref()?.0.as_str(), word(task)))).collect();
-    let needs = tasks.iter().zip(links).flat_map(|(task, links)| links.needs.iter().map(move |need| (word(task), need)));
-    for (each_event, (need, at)) in needs.filter(|(each_event, (need, _))| kinds.get(need.as_str()) == Some(&!each_event)) {
+    let needs =
+        tasks.iter().zip(links).flat_map(|(task, links)| links.needs.iter().map(move |need| (word(task), need)));
+    for (each_event, (need, at)) in
+        needs.filter(|(each_event, (need, _))| kinds.get(need.as_str()) == Some(&!each_event))
+    {
         d.problem(at, match each_event {
             true => format!("`{need}` runs once an instance and this task for each event; it can only need tasks with `each: event`"),
             false => format!("`{need}` runs for each event and this task once an instance; it can't need any one of many"),

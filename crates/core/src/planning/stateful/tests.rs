@@ -108,7 +108,8 @@ fn each_event_decides_by_itself_and_has_indices_of_its_own() {
     let scope = seen("com.shop.order.placed", json!({"lines": [1, 2]})).with("state", json!({"paid": 0, "last": 0}));
     let step = for_event(&activity, &scope, &Progress::new()).unwrap();
     assert_eq!(decided(&step), [("notify", 0), ("lines", 0), ("lines", 1)]);
-    let without = for_event(&activity, &paid(1).with("state", json!({"paid": 1, "last": 1})), &Progress::new()).unwrap();
+    let without =
+        for_event(&activity, &paid(1).with("state", json!({"paid": 1, "last": 1})), &Progress::new()).unwrap();
     assert_eq!((decided(&without), without.skipped.len()), (vec![("notify", 0)], 1));
     let task = |id: &str| activity.tasks.iter().find(|task| task.id == id).unwrap();
     for (id, event, first) in [("notify", 7, 7), ("lines", 7, 7000), ("ship", 7, 0)] {
