@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use spine_nats::Violations;
 use spine_runtime::backoff::Backoff;
 use spine_runtime::config::{self, Config, Sources};
 use spine_runtime::shutdown::Shutdown;
@@ -45,6 +46,17 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
 pub(crate) async fn nats(config: &Config, name: &str) -> anyhow::Result<async_nats::Client> {
     let servers = config.nats.servers();
     spine_nats::connect(&servers, config.nats.creds.as_deref(), name).await.map_err(|error| anyhow!(error))
+}
+
+/// The same, with what the server does not permit told to `violations`.
+pub(crate) async fn nats_watched(
+    config: &Config,
+    name: &str,
+    violations: &Violations,
+) -> anyhow::Result<async_nats::Client> {
+    let servers = config.nats.servers();
+    let creds = config.nats.creds.as_deref();
+    spine_nats::connect_watched(&servers, creds, name, violations).await.map_err(|error| anyhow!(error))
 }
 
 /// Connects to Temporal once.

@@ -78,8 +78,10 @@ pub(crate) async fn start(global: &Global, options: &Dev, shutdown: Shutdown) ->
     let temporal = connect::temporal(&config).await?;
     let (shop, config) = if options.example { open_shop(config, &temporal).await? } else { (None, config) };
 
+    let violations = spine_nats::Violations::default();
     let parts = Parts {
-        jetstream: Some(jetstream::new(connect::nats(&config, "spine dev").await?)),
+        jetstream: Some(jetstream::new(connect::nats_watched(&config, "spine dev", &violations).await?)),
+        violations,
         store: Some(connect::store(&config).await?),
         temporal: Some(temporal),
         metrics: services::metrics()?,
@@ -88,10 +90,10 @@ pub(crate) async fn start(global: &Global, options: &Dev, shutdown: Shutdown) ->
     };
     let mut tasks = Tasks::new(shutdown.clone());
     tasks.spawn("metrics", health::serve(observed, parts.metrics.clone(), parts.health.clone(), shutdown.clone()));
-    let mut ingress = Some(ingress);
+    let mut door = Some(services::Door { listener: ingress, settings: services::ingress_settings(&config)? });
     for service in [Service::Relay, Service::Worker, Service::Router, Service::Ingress] {
-        let listener = if service == Service::Ingress { ingress.take() } else { None };
-        services::spawn(&mut tasks, service, &parts, listener, &shutdown)?;
+        let door = if service == Service::Ingress { door.take() } else { None };
+        services::spawn(&mut tasks, service, &parts, door, &shutdown)?;
     }
     let mut running =
         Running { stack, config, parts, shop, ingress_url, metrics_url, tasks, shutdown, stack_file: None };

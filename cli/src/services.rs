@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream;
 use spine_core::decision::DeadReason;
+use spine_nats::Violations;
 use spine_runtime::config::Config;
 use spine_runtime::health::{self, Health};
 use spine_runtime::metrics::Metrics;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::connect;
 use crate::inbox::StoreInbox;
+use crate::failure::invalid;
 use crate::messages::NatsMessages;
 
 /// How long a process may take to end after the first signal.
@@ -41,8 +43,16 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     pub(crate) jetstream: Option<jetstream::Context>,
+    /// What that connection is not permitted.
+    pub(crate) violations: Violations,
     pub(crate) store: Option<Store>,
     pub(crate) temporal: Option<Client>,
+}
+
+/// Where requests come in, and under which settings.
+pub(crate) struct Door {
+    pub(crate) listener: TcpListener,
+    pub(crate) settings: spine_ingress::Settings,
 }
 
 /// Counters for this process.
@@ -55,10 +65,14 @@ pub(crate) fn metrics() -> anyhow::Result<Metrics> {
 pub(crate) async fn run(config: &Config, service: Service) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let _signals = shutdown::on_signals(shutdown.clone(), DEADLINE).context("watch for signals")?;
-    let observed = bind("metrics.listen", config.metrics.listen).await?;
-    let listener = match service {
-        Service::Ingress => Some(bind("ingress.listen", config.ingress.listen).await?),
+    let settings = match service {
+        Service::Ingress => Some(ingress_settings(config)?),
         _ => None,
+    };
+    let observed = bind("metrics.listen", config.metrics.listen).await?;
+    let door = match settings {
+        Some(settings) => Some(Door { listener: bind("ingress.listen", config.ingress.listen).await?, settings }),
+        None => None,
     };
     let (metrics, health) = (metrics()?, Health::new());
     let observing = Shutdown::new();
@@ -66,7 +80,7 @@ pub(crate) async fn run(config: &Config, service: Service) -> anyhow::Result<()>
     let result = match connect_for(config, service, metrics, health, &shutdown).await? {
         Some(parts) => {
             let mut tasks = Tasks::new(shutdown.clone());
-            spawn(&mut tasks, service, &parts, listener, &shutdown)?;
+            spawn(&mut tasks, service, &parts, door, &shutdown)?;
             tasks.join(TASKS_DEADLINE).await.map_err(anyhow::Error::new)
         }
         None => Ok(()),
@@ -74,6 +88,11 @@ pub(crate) async fn run(config: &Config, service: Service) -> anyhow::Result<()>
     observing.request();
     observer.await.context("end the metrics server")?.context("serve metrics")?;
     result
+}
+
+/// What the configuration means for the ingress.
+pub(crate) fn ingress_settings(config: &Config) -> anyhow::Result<spine_ingress::Settings> {
+    spine_ingress::Settings::new(&config.ingress, &config.secrets).map_err(|error| invalid(error.to_string()))
 }
 
 /// Binds a socket; `key` is the setting that names it.
@@ -92,10 +111,14 @@ async fn connect_for(
 ) -> anyhow::Result<Option<Parts>> {
     let starting = health.register("connections");
     starting.down("waiting for servers");
-    let mut parts = Parts { config: config.clone(), metrics, health, jetstream: None, store: None, temporal: None };
+    let violations = Violations::default();
+    let config = config.clone();
+    let mut parts = Parts { config, metrics, health, jetstream: None, violations, store: None, temporal: None };
+    let config = &parts.config;
     if service != Service::Worker {
         let name = format!("spine {service:?}").to_lowercase();
-        let Some(client) = connect::patiently(shutdown, || connect::nats(config, &name)).await else { return Ok(None) };
+        let connect = || connect::nats_watched(config, &name, &parts.violations);
+        let Some(client) = connect::patiently(shutdown, connect).await else { return Ok(None) };
         parts.jetstream = Some(jetstream::new(client));
     }
     if matches!(service, Service::Worker | Service::Relay) {
@@ -110,12 +133,12 @@ async fn connect_for(
     Ok(Some(parts))
 }
 
-/// Starts one service as a task. `listener` is the ingress's.
+/// Starts one service as a task. `door` is the ingress's.
 pub(crate) fn spawn(
     tasks: &mut Tasks,
     service: Service,
     parts: &Parts,
-    listener: Option<TcpListener>,
+    door: Option<Door>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let missing = || format!("start {service:?} without its connections");
@@ -123,14 +146,9 @@ pub(crate) fn spawn(
     let (metrics, health, shutdown) = (parts.metrics.clone(), parts.health.clone(), shutdown.clone());
     match service {
         Service::Ingress => {
-            let listener = listener.with_context(missing)?;
-            let resources = spine_ingress::Resources {
-                listener,
-                jetstream: jetstream()?,
-                metrics,
-                health,
-                max_body_bytes: parts.config.ingress.max_body_bytes,
-            };
+            let Door { listener, settings } = door.with_context(missing)?;
+            let (jetstream, violations) = (jetstream()?, parts.violations.clone());
+            let resources = spine_ingress::Resources { listener, jetstream, violations, settings, metrics, health };
             tasks.spawn("ingress", spine_ingress::run(resources, shutdown));
         }
         Service::Router => {

@@ -1,30 +1,50 @@
 //! The HTTP binding (CloudEvents HTTP protocol binding 1.0.2): a request becomes an event.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use spine_core::event::{Event, EventError};
 use spine_nats::wire::{self, Mode};
 
-/// Why a request is no event: the status to answer with, and what is wrong.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
-    pub(crate) error: EventError,
+use crate::problem::{Code, Problem};
+
+/// The content type of a batch (JSON event format 1.0.2, section 4).
+pub const BATCH_TYPE: &str = "application/cloudevents-batch+json";
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One event.
+    Event(Mode),
+    /// A list of events.
+    Batch,
 }
 
-/// The event of a request, and the mode it came in.
-pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<(Event, Mode), Refusal> {
-    let content_type = content_type(headers).map_err(invalid)?;
-    let unsupported = |error| Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error };
-    let mode = wire::content_mode(content_type).map_err(unsupported)?;
-    let event = match mode {
+/// What a request with these headers carries.
+pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let content_type = content_type(headers)?;
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(BATCH_TYPE) {
+        return Ok(Form::Batch);
+    }
+    let unsupported = |error: EventError| Problem::new(Code::UnsupportedMediaType, error.to_string());
+    wire::content_mode(content_type).map(Form::Event).map_err(unsupported)
+}
+
+/// The event of a request in this mode, checked by every rule.
+pub fn parse(mode: Mode, headers: &HeaderMap, body: &[u8]) -> Result<Event, EventError> {
+    match mode {
         Mode::Structured => Event::from_json(body),
-        Mode::Binary => binary(headers, content_type, body),
-    };
-    Ok((event.map_err(invalid)?, mode))
+        Mode::Binary => binary(headers, content_type(headers)?, body),
+    }
 }
 
-fn invalid(error: EventError) -> Refusal {
-    Refusal { status: StatusCode::BAD_REQUEST, error }
+/// The one content type of a request, as it was sent.
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, EventError> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let first = values.next().map(|value| text(wire::CONTENT_TYPE, value)).transpose()?;
+    match values.next() {
+        Some(_) => Err(EventError::new(wire::CONTENT_TYPE, "two of them", "stand once")),
+        None => Ok(first),
+    }
 }
 
 fn binary(headers: &HeaderMap, content_type: Option<&str>, body: &[u8]) -> Result<Event, EventError> {
@@ -40,15 +60,6 @@ fn binary(headers: &HeaderMap, content_type: Option<&str>, body: &[u8]) -> Resul
         return Err(EventError::new("datacontenttype", "ce-datacontenttype", rule));
     }
     Event::from_parts(attributes, content_type.map(str::to_owned), body)
-}
-
-fn content_type(headers: &HeaderMap) -> Result<Option<&str>, EventError> {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let first = values.next().map(|value| text(wire::CONTENT_TYPE, value)).transpose()?;
-    match values.next() {
-        Some(_) => Err(EventError::new(wire::CONTENT_TYPE, "two of them", "stand once")),
-        None => Ok(first),
-    }
 }
 
 fn text<'a>(name: &str, value: &'a header::HeaderValue) -> Result<&'a str, EventError> {
@@ -80,8 +91,8 @@ mod tests {
     #[test]
     fn binary_mode_takes_the_media_type_from_the_content_type() {
         let headers = request(&[("content-type", "application/json"), ("ce-subject", "a%20b")]);
-        let (event, mode) = parse(&headers, b"{\"n\": 1}").unwrap();
-        assert_eq!(mode, Mode::Binary);
+        assert_eq!(form(&headers).unwrap(), Form::Event(Mode::Binary));
+        let event = parse(Mode::Binary, &headers, b"{\"n\": 1}").unwrap();
         assert_eq!(event.datacontenttype.as_deref(), Some("application/json"));
         assert_eq!(event.subject.as_deref(), Some("a b"));
         assert_eq!(event.data, Data::Json(json!({"n": 1})));
@@ -89,27 +100,38 @@ mod tests {
 
     #[test]
     fn structured_mode_takes_all_from_the_body() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, "application/CloudEvents+json; charset=utf-8".parse().unwrap());
         let body = json!({"specversion": "1.0", "id": "7", "source": "/shop", "type": "t", "data": 1});
-        let (event, mode) = parse(&headers, body.to_string().as_bytes()).unwrap();
-        assert_eq!((mode, event.to_json()), (Mode::Structured, body));
+        let event = parse(Mode::Structured, &HeaderMap::new(), body.to_string().as_bytes()).unwrap();
+        assert_eq!(event.to_json(), body);
+    }
+
+    #[test]
+    fn the_content_type_tells_the_form_in_any_case_and_with_parameters() {
+        let check = |content_type: &'static str, expected: Result<Form, Code>| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type.parse().unwrap())]);
+            assert_eq!(form(&headers).map_err(|problem| problem.code), expected, "{content_type}");
+        };
+        check("application/CloudEvents+JSON; charset=utf-8", Ok(Form::Event(Mode::Structured)));
+        check("Application/CloudEvents-Batch+json;charset=\"utf-8\"", Ok(Form::Batch));
+        check("text/plain", Ok(Form::Event(Mode::Binary)));
+        check("application/cloudevents-batch+avro", Err(Code::UnsupportedMediaType));
+        check("application/cloudevents+xml", Err(Code::UnsupportedMediaType));
+        check("application/cloudevents", Err(Code::UnsupportedMediaType));
+        let twice = request(&[("content-type", "text/plain"), ("content-type", "text/html")]);
+        assert_eq!(form(&twice).map_err(|problem| problem.code), Err(Code::InvalidEvent));
     }
 
     #[test]
     fn refusals_say_what_is_wrong() {
-        let check = |extra: &[(&'static str, &'static str)], status: u16, at_fault: &str| {
-            let refusal = parse(&request(extra), b"x").unwrap_err();
-            assert_eq!(refusal.status.as_u16(), status, "{extra:?}");
-            assert_eq!(refusal.error.at_fault().next(), Some(at_fault), "{extra:?}");
+        let check = |extra: &[(&'static str, &'static str)], at_fault: &str| {
+            let error = parse(Mode::Binary, &request(extra), b"x").unwrap_err();
+            assert_eq!(error.at_fault().next(), Some(at_fault), "{extra:?}");
         };
-        check(&[("content-type", "application/cloudevents-batch+json")], 415, "Content-Type");
-        check(&[("content-type", "application/cloudevents+xml")], 415, "Content-Type");
-        check(&[("content-type", "text/plain"), ("content-type", "text/html")], 400, "Content-Type");
-        check(&[("content-type", "application/json")], 400, "data");
-        check(&[("ce-datacontenttype", "text/plain")], 400, "datacontenttype");
-        check(&[("ce-id", "8")], 400, "id");
-        check(&[("ce-time", "now")], 400, "time");
-        assert_eq!(parse(&HeaderMap::new(), b"{}").unwrap_err().status.as_u16(), 400);
+        check(&[("content-type", "application/json")], "data");
+        check(&[("ce-datacontenttype", "text/plain")], "datacontenttype");
+        check(&[("ce-id", "8")], "id");
+        check(&[("ce-time", "now")], "time");
+        check(&[("ce-time", "10000-01-01T00:00:00Z")], "time");
+        assert!(parse(Mode::Binary, &HeaderMap::new(), b"{}").is_err());
     }
 }

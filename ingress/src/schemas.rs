@@ -1,0 +1,83 @@
+//! The payload schemas that a router checks events by, so that the sender is told at once.
+//!
+//! Without a catalog every event passes: it is the router that decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_nats::jetstream;
+use futures::StreamExt as _;
+use spine_core::activity::{self, Document};
+use spine_core::admission::Rejection;
+use spine_core::catalog::CatalogState;
+use spine_core::decision::DeadReason;
+use spine_core::event::Event;
+use spine_nats::catalog::Catalog;
+use spine_runtime::shutdown::Shutdown;
+use spine_schemas::{PayloadSchemas, Validator};
+
+/// The schemas of one state of the catalog, swapped whole.
+#[derive(Default)]
+pub(crate) struct Schemas(ArcSwap<PayloadSchemas>);
+
+/// Validators by the hash of their document: most stay from one state to the next.
+type Compiled = BTreeMap<String, (String, Arc<Validator>)>;
+
+impl Schemas {
+    /// Whether the event's data meets the schema of its type, in the router's words.
+    pub(crate) fn validate(&self, event: &Event) -> Result<(), Rejection> {
+        let checked = self.0.load().validate(&event.event_type, &event.data);
+        checked.map_err(|detail| Rejection::new(DeadReason::SchemaViolation, detail))
+    }
+
+    /// Loads every state of the catalog as it comes, until `shutdown` is requested.
+    pub(crate) async fn follow(&self, jetstream: &jetstream::Context, shutdown: &Shutdown) {
+        let catalog = Catalog::new(jetstream.clone());
+        let mut states = catalog.watch();
+        let mut compiled = Compiled::new();
+        loop {
+            let state = tokio::select! {
+                () = shutdown.requested() => return,
+                state = states.next() => state,
+            };
+            let Some(state) = state else { return shutdown.requested().await };
+            match load(&catalog, &state, &compiled).await {
+                Ok(next) => {
+                    self.0.store(Arc::new(next.values().cloned().collect()));
+                    compiled = next;
+                }
+                Err(reason) => {
+                    let version = state.version;
+                    tracing::error!(
+                        version,
+                        reason,
+                        "the catalog's schemas can't be loaded; going on with those before"
+                    );
+                }
+            }
+        }
+    }
+}
+
+async fn load(catalog: &Catalog, state: &CatalogState, before: &Compiled) -> Result<Compiled, String> {
+    let hashes: Vec<&String> = state.event_types.iter().map(|entry| &entry.hash).collect();
+    let missing = hashes.iter().filter(|hash| !before.contains_key(**hash)).map(|hash| (*hash).clone()).collect();
+    let mut next: Compiled =
+        before.iter().filter(|(hash, _)| hashes.contains(hash)).map(|(hash, v)| (hash.clone(), v.clone())).collect();
+    for (hash, document) in catalog.documents(missing).await.map_err(|error| error.to_string())? {
+        next.insert(hash, compile(&document.to_string())?);
+    }
+    Ok(next)
+}
+
+fn compile(document: &str) -> Result<(String, Arc<Validator>), String> {
+    let documents = activity::parse("event type", document).map_err(|problems| problems.to_string())?;
+    match documents.into_iter().next() {
+        Some(Document::EventType(definition)) => {
+            let validator = spine_schemas::compile(&definition.value.schema).map_err(|error| error.to_string())?;
+            Ok((definition.value.name, Arc::new(validator)))
+        }
+        _ => Err("a document is no event type".to_owned()),
+    }
+}
