@@ -71,9 +71,10 @@ pub(crate) async fn start(global: &Global, options: &Dev, shutdown: Shutdown) ->
     stack.supervise(announce);
     let ingress = listen("ingress.listen", options.ingress_port, 8080, options.ephemeral).await?;
     let observed = listen("metrics.listen", options.metrics_port, 9464, options.ephemeral).await?;
-    let (ingress_url, metrics_url) = (url(&ingress, "/events")?, url(&observed, "/metrics")?);
-
     let config = configure(global, &stack)?;
+    let scheme = if config.ingress.tls.is_some() { "https" } else { "http" };
+    let (ingress_url, metrics_url) = (url(scheme, &ingress, "/events")?, url("http", &observed, "/metrics")?);
+
     provision::provision(&config).await.context("provision")?;
     let temporal = connect::temporal(&config).await?;
     let (shop, config) = if options.example { open_shop(config, &temporal).await? } else { (None, config) };
@@ -234,8 +235,8 @@ async fn listen(key: &str, asked: Option<u16>, usual: u16, ephemeral: bool) -> a
     }
 }
 
-fn url(listener: &TcpListener, path: &str) -> anyhow::Result<String> {
-    Ok(format!("http://{}{path}", listener.local_addr()?))
+fn url(scheme: &str, listener: &TcpListener, path: &str) -> anyhow::Result<String> {
+    Ok(format!("{scheme}://{}{path}", listener.local_addr()?))
 }
 
 fn announce(event: StackEvent) {

@@ -21,8 +21,9 @@ use crate::tls;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long the head of a request may take, and a connection be idle between two.
-const HEAD: Duration = Duration::from_secs(30);
+/// How long the head of a request may take, and a connection be idle between two: longer than the 60 s of the usual
+/// load balancers, which would otherwise now and then send a request into a connection that is being closed.
+const HEAD: Duration = Duration::from_secs(75);
 /// The most bytes of a request's head. An event's attributes have 2 KiB each, and its id 1 KiB.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most headers that are read at all; fewer are answered with a problem, see `observe`.

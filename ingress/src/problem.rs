@@ -43,7 +43,8 @@ macro_rules! codes {
                 match self { $(Self::$variant => $hint),+ }
             }
 
-            fn title(self) -> &'static str {
+            /// What it is, in few words.
+            pub fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title),+ }
             }
 

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_nats::jetstream;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use spine_core::activity::{self, Document};
 use spine_core::admission::Rejection;
 use spine_core::catalog::CatalogState;
@@ -16,6 +18,9 @@ use spine_core::event::Event;
 use spine_nats::catalog::Catalog;
 use spine_runtime::shutdown::Shutdown;
 use spine_schemas::{PayloadSchemas, Validator};
+
+/// When a state that could not be loaded is tried again, if no newer one has come.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The schemas of one state of the catalog, swapped whole.
 #[derive(Default)]
@@ -35,11 +40,11 @@ impl Schemas {
     pub(crate) async fn follow(&self, jetstream: &jetstream::Context, shutdown: &Shutdown) {
         let catalog = Catalog::new(jetstream.clone());
         let mut states = catalog.watch();
-        let mut compiled = Compiled::new();
+        let (mut compiled, mut failed) = (Compiled::new(), None);
         loop {
             let state = tokio::select! {
                 () = shutdown.requested() => return,
-                state = states.next() => state,
+                state = next(&mut states, failed.take()) => state,
             };
             let Some(state) = state else { return shutdown.requested().await };
             match load(&catalog, &state, &compiled).await {
@@ -54,10 +59,17 @@ impl Schemas {
                         reason,
                         "the catalog's schemas can't be loaded; going on with those before"
                     );
+                    failed = Some(state);
                 }
             }
         }
     }
+}
+
+/// The next state, or the one that could not be loaded again after a while.
+async fn next(states: &mut BoxStream<'static, CatalogState>, failed: Option<CatalogState>) -> Option<CatalogState> {
+    let Some(failed) = failed else { return states.next().await };
+    tokio::time::timeout(RETRY, states.next()).await.unwrap_or(Some(failed))
 }
 
 async fn load(catalog: &Catalog, state: &CatalogState, before: &Compiled) -> Result<Compiled, String> {

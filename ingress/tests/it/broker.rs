@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use spine_nats::{Violations, connect, connect_watched, topology};
 use spine_runtime::metrics::labels::{Arrival, Request};
+use spine_testkit::nats::NatsServer;
 use spine_testkit::{locate, ports, process, wait};
 use tempfile::TempDir;
 
@@ -45,8 +46,8 @@ async fn without_jetstream_the_client_is_told_to_come_back_and_nothing_is_lost()
 #[tokio::test]
 async fn a_full_stream_is_said_by_name() {
     let ingress = ingress("").await;
-    let mut stream = ingress.jetstream.get_stream("EVENTS").await.unwrap();
-    let config = stream.get_info().await.unwrap().config.clone();
+    let stream = ingress.jetstream.get_stream("EVENTS").await.unwrap();
+    let config = stream.cached_info().config.clone();
     let full = stream::Config { max_messages: 2, discard: stream::DiscardPolicy::New, ..config };
     ingress.jetstream.update_stream(&full).await.unwrap();
     let body = refused(ingress.batch(&[event("1"), event("2"), event("3")]), 503, "stream_full", "1 of 3 events").await;
@@ -105,4 +106,35 @@ async fn what_nats_does_not_permit_is_said_by_name_and_at_once() {
     let body = refused(batch, 503, "not_permitted", "1 of 2 events").await;
     assert_eq!(body["items"][0]["status"], "accepted");
     assert!(door.health.readiness().ready);
+}
+
+#[tokio::test]
+async fn events_on_their_way_have_a_bound() {
+    let folder = TempDir::new().unwrap();
+    let mut server = NatsServer::start(folder.path(), ports::free().unwrap()).await.unwrap();
+    let client = connect(&[server.url().to_owned()], None, "test").await.unwrap();
+    topology::provision(&client).await.unwrap();
+    let door = open(&configuration(""), jetstream::new(client), Violations::default()).await;
+    server.process().pause().unwrap();
+    let post = |events: Vec<Value>| {
+        let request = reqwest::Client::new().post(door.url("/events"));
+        let request = request.header("content-type", "application/cloudevents-batch+json");
+        request.body(json!(events).to_string())
+    };
+    let batch = |number: u32| (0..250).map(|n| event(&format!("{number}-{n}"))).collect::<Vec<_>>();
+    let held: Vec<_> = (0..4).map(|number| tokio::spawn(post(batch(number)).send())).collect();
+    wait::until("the way is full", PATIENCE, async || {
+        let (status, body) = answer(post(vec![event("1")])).await;
+        (status == 503 && body["code"] == "overloaded").then_some(())
+    })
+    .await;
+    server.process().resume().unwrap();
+    for answered in held {
+        let status = answered.await.unwrap().unwrap().status().as_u16();
+        assert!(matches!(status, 202 | 503), "{status}");
+    }
+    for number in 0..4 {
+        assert_eq!(answer(post(batch(number))).await.0, 202);
+    }
+    assert_eq!(answer(post(vec![event("1")])).await.0, 202);
 }

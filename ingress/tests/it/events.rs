@@ -1,11 +1,16 @@
 //! One event a request.
 
 use serde_json::json;
-use spine_core::admission::{self, Delivery};
+use spine_core::admission::{self, Delivery, Rejection};
+use spine_core::catalog::{CatalogState, EventTypeEntry};
+use spine_core::decision::DeadReason;
 use spine_core::event::{Data, Event};
+use spine_nats::catalog::Catalog;
 use spine_runtime::metrics::labels::{Arrival, Request};
+use spine_schemas::PayloadSchemas;
+use spine_testkit::wait;
 
-use crate::support::{answer, event, ingress, refused};
+use crate::support::{PATIENCE, answer, event, ingress, refused};
 
 #[tokio::test]
 async fn an_event_is_answered_after_jetstream_has_it() {
@@ -75,4 +80,47 @@ async fn what_a_router_would_refuse_is_refused_in_its_words() {
     let words = Event::from_json(broken.to_string().as_bytes()).unwrap_err().to_string();
     refused(ingress.structured(&broken), 400, "invalid_event", &words).await;
     assert_eq!(ingress.count().await, 0);
+}
+
+#[tokio::test]
+async fn data_that_does_not_meet_its_schema_is_refused_in_the_routers_words() {
+    let ingress = ingress("").await;
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"total": {"maximum": 100}},
+    });
+    let document = json!({
+        "apiVersion": "spine/v1",
+        "kind": "EventType",
+        "metadata": {"name": "com.shop.order"},
+        "spec": {"schema": schema},
+    });
+    let hash = "sha256:order".to_owned();
+    let entry = EventTypeEntry { name: "com.shop.order".into(), hash: hash.clone() };
+    let state = CatalogState { version: 1, event_types: vec![entry], ..CatalogState::default() };
+    let mut writer = Catalog::new(ingress.jetstream.clone()).writer();
+    writer.write(&state, &[(hash, document)]).await.unwrap();
+
+    let mut costly = event("1");
+    costly["data"] = json!({"total": 101});
+    let schemas = PayloadSchemas::compile([("com.shop.order".to_owned(), schema)]).unwrap();
+    let detail = schemas.validate("com.shop.order", &Data::Json(json!({"total": 101}))).unwrap_err();
+    let words = Rejection::new(DeadReason::SchemaViolation, detail).to_string();
+    let seen = wait::until("the ingress has the schema", PATIENCE, async || {
+        let (status, body) = answer(ingress.structured(&costly)).await;
+        (status != 202).then_some((status, body))
+    });
+    let (status, body) = seen.await;
+    assert_eq!(
+        (status, body["code"].as_str(), body["detail"].as_str()),
+        (422, Some("schema_violation"), Some(&*words))
+    );
+    assert_eq!(answer(ingress.structured(&event("2"))).await.0, 202);
+
+    writer.write(&CatalogState { version: 2, ..CatalogState::default() }, &[]).await.unwrap();
+    wait::until("the schema is gone", PATIENCE, async || {
+        (answer(ingress.structured(&costly)).await.0 == 202).then_some(())
+    })
+    .await;
 }
