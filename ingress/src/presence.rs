@@ -42,13 +42,17 @@ impl Presence {
 
     /// Asks for the stream while it is away, until `shutdown` is requested.
     pub(crate) async fn watch(&self, jetstream: &jetstream::Context, shutdown: &Shutdown) {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = self.ask(jetstream) => {}
+        }
+    }
+
+    async fn ask(&self, jetstream: &jetstream::Context) {
         let mut asks = tokio::time::interval(ASK);
         asks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = shutdown.requested() => return,
-                _ = asks.tick() => {}
-            }
+            asks.tick().await;
             if self.is_away.load(Ordering::Relaxed) && jetstream.get_stream(EVENTS_STREAM).await.is_ok() {
                 tracing::info!("JetStream is back");
                 self.seen();

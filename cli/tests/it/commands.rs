@@ -56,6 +56,21 @@ fn version_completions_and_configuration_need_no_server() {
 }
 
 #[test]
+fn a_wrong_door_of_the_ingress_is_refused_by_its_key_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook =
+        "[ingress.hooks.github]\nstyle = \"github\"\nsecrets = [\"hidden\"]\nsource = \"/x\"\ntype = \"x.{event}\"\n";
+    std::fs::write(folder.path().join("spine.toml"), hook).unwrap();
+    let run = |args: &[&str]| spine(folder.path(), args, &BTreeMap::new()).output().unwrap();
+    let refused = run(&["ingress"]);
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("`ingress.hooks.github.secrets`: entry 1 is not the name of one of [secrets]"), "{stderr}");
+    let shown = String::from_utf8(run(&["config", "show"]).stdout).unwrap();
+    assert!(shown.contains("ingress.hooks.github") && !format!("{shown}{stderr}").contains("hidden"), "{shown}");
+}
+
+#[test]
 fn a_wrong_schema_is_reported_where_it_stands_beside_everything_else() {
     let (code, stdout, stderr) = run(&["check", &format!("{INVALID}/schemas.yaml")]);
     assert_eq!(code, Some(2), "{stderr}");

@@ -30,7 +30,7 @@ async fn answer(shared: &Shared, peer: &Peer, name: &str, request: Request) -> R
     let body = shared.body(&head.headers, body).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if let Err(problem) = hook.verify(&head.headers, &body, now) {
-        tracing::info!(hook = name, address = %peer.address, reason = problem.detail, "a webhook is refused");
+        tracing::debug!(hook = name, address = %peer.address, reason = problem.detail, "a webhook is refused");
         return Err(shared.refuse_stranger(peer, problem));
     }
     shared.take(Asker::Hook(name.to_owned()), Instant::now())?;

@@ -115,7 +115,7 @@ async fn events_on_their_way_have_a_bound() {
     let client = connect(&[server.url().to_owned()], None, "test").await.unwrap();
     topology::provision(&client).await.unwrap();
     let door = open(&configuration(""), jetstream::new(client), Violations::default()).await;
-    server.process().pause().unwrap();
+    server.process().signal(Signal::STOP).unwrap();
     let post = |events: Vec<Value>| {
         let request = reqwest::Client::new().post(door.url("/events"));
         let request = request.header("content-type", "application/cloudevents-batch+json");
@@ -128,7 +128,7 @@ async fn events_on_their_way_have_a_bound() {
         (status == 503 && body["code"] == "overloaded").then_some(())
     })
     .await;
-    server.process().resume().unwrap();
+    server.process().signal(Signal::CONT).unwrap();
     for answered in held {
         let status = answered.await.unwrap().unwrap().status().as_u16();
         assert!(matches!(status, 202 | 503), "{status}");

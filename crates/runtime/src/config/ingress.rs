@@ -147,11 +147,17 @@ fn tls(reader: &mut Reader) -> Result<Option<IngressTls>, ConfigError> {
     }
 }
 
+/// How names of secrets are shown.
+type Shown<'a> = &'a dyn Fn(&[String]) -> String;
+
+/// A section's meaning, and what to show of it.
+type Read<T> = Result<(T, String), ConfigError>;
+
 /// Every section below `parent`, and what to show of each.
 fn sections<T>(
     reader: &mut Reader,
     parent: &'static str,
-    read: fn(&mut Fields, &dyn Fn(&[String]) -> String) -> Result<(T, String), ConfigError>,
+    read: fn(&mut Fields, Shown<'_>) -> Read<T>,
 ) -> Result<BTreeMap<String, T>, ConfigError> {
     let known = reader.names(keys::SECRETS);
     // What stands where the name of a secret should may be the secret.
@@ -172,7 +178,7 @@ fn sections<T>(
     Ok(all)
 }
 
-fn client(fields: &mut Fields, secrets: &dyn Fn(&[String]) -> String) -> Result<(IngressClient, String), ConfigError> {
+fn client(fields: &mut Fields, secrets: Shown<'_>) -> Read<IngressClient> {
     let client = IngressClient {
         tokens: fields.list("tokens")?,
         certificates: fields.list("certificates")?,
@@ -197,7 +203,7 @@ fn client(fields: &mut Fields, secrets: &dyn Fn(&[String]) -> String) -> Result<
     Ok((client, pairs(&shown)))
 }
 
-fn hook(fields: &mut Fields, secrets: &dyn Fn(&[String]) -> String) -> Result<(IngressHook, String), ConfigError> {
+fn hook(fields: &mut Fields, secrets: Shown<'_>) -> Read<IngressHook> {
     const STYLE: &str = "github, stripe or hmac";
     let style = fields.word("style", &STYLES, STYLE)?.ok_or_else(|| fields.missing("style", STYLE))?;
     let source = fields.text("source")?.ok_or_else(|| fields.missing("source", "the source of its events"))?;
