@@ -83,6 +83,9 @@ pub(crate) struct Shared {
     schemas: Schemas,
     /// Requests in hand.
     slots: Semaphore,
+    /// Requests in hand that are not known to be anybody's yet: at most half of all, so that bodies of strangers that
+    /// come slowly leave room for others.
+    unsigned: Semaphore,
     /// Events on their way to JetStream.
     in_flight: Semaphore,
 }
@@ -101,6 +104,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> io::Result<()> {
         rate: Rate::new(limits.requests_per_second),
         schemas: Schemas::default(),
         slots: Semaphore::new(limits.requests),
+        unsigned: Semaphore::new(limits.requests.div_ceil(2)),
         in_flight: Semaphore::new(publication::MAX_IN_FLIGHT),
         limits,
         metrics: resources.metrics,

@@ -87,7 +87,8 @@ fn client(section: &str, config: &IngressClient, secrets: &BTreeMap<String, Secr
         let misfit = list.iter().find(|item| !fits(item));
         misfit.map_or(Ok(()), |item| Err(wrong(format!("{section}.{key}"), format!("{item:?} is not {wanted}"))))
     };
-    let is_name = |name: &str| name.strip_prefix("dns:").or_else(|| name.strip_prefix("uri:")).is_some_and(|n| n != "");
+    let is_name =
+        |name: &str| name.strip_prefix("dns:").or_else(|| name.strip_prefix("uri:")).is_some_and(|n| !n.is_empty());
     check("certificates", &config.certificates, is_name, "dns:NAME or uri:URI")?;
     check("sources", &config.sources, is_source_pattern, "a source, which may have one * and that at its end")?;
     check("types", &config.types, is_type_pattern, "a type, the start of one with .* at its end, or *")?;

@@ -93,6 +93,19 @@ async fn requests_at_once_have_a_bound_and_one_that_ends_makes_room() {
 }
 
 #[tokio::test]
+async fn webhooks_that_come_slowly_leave_room_for_others() {
+    let hook = "[ingress.hooks.github]\nstyle = \"github\"\nsecrets = [\"key\"]\nsource = \"/github\"\ntype = \"x\"\n";
+    let ingress = ingress(&format!("[ingress]\nmax_requests = 2\n[secrets]\nkey = \"key\"\n{hook}")).await;
+    let mut slow = TcpStream::connect(ingress.door.address).await.unwrap();
+    slow.write_all(b"POST /hooks/github HTTP/1.1\r\nhost: spine\r\ncontent-length: 5\r\n\r\n").await.unwrap();
+    let in_flight = || ingress.door.metrics.ingress.in_flight.get();
+    wait::until("the webhook is in hand", PATIENCE, async || (in_flight() == 1).then_some(())).await;
+    let another = reqwest::Client::new().post(ingress.url("/hooks/github")).body("{}");
+    refused(another, 503, "overloaded", "webhooks that are still to come").await;
+    assert_eq!(answer(ingress.binary()).await.0, 202);
+}
+
+#[tokio::test]
 async fn connections_at_once_have_a_bound_and_the_next_one_waits_for_its_turn() {
     let ingress = ingress("[ingress]\nmax_connections = 1\n").await;
     let first = held(&ingress).await;
