@@ -18,8 +18,8 @@ use temporalio_client::Client;
 use tokio::net::TcpListener;
 
 use crate::connect;
-use crate::inbox::StoreInbox;
 use crate::failure::invalid;
+use crate::inbox::StoreInbox;
 use crate::messages::NatsMessages;
 
 /// How long a process may take to end after the first signal.

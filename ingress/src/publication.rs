@@ -43,20 +43,29 @@ pub(crate) fn admit(shared: &Shared, event: &Event, mode: Mode) -> Result<Messag
     Ok(message)
 }
 
-/// Publishes all in order, and says what became of each. Once JetStream has not taken one, those of the windows
-/// behind it are not tried: they would not stand in order, and the time that a request takes stays bounded.
+/// Publishes all in order, and says what became of each. Once the stream takes none, events of the windows behind are
+/// not tried: they would not stand in order, and the time that a request takes stays bounded. That NATS does not permit
+/// one of them keeps no other back.
 pub(crate) async fn all(shared: &Shared, messages: &[Message]) -> Vec<Result<Ack, Problem>> {
     let mut results: Vec<Result<Ack, Problem>> = Vec::with_capacity(messages.len());
+    let mut stopped = None;
     for window in messages.chunks(WINDOW) {
-        if results.iter().any(|result| result.as_ref().is_err_and(|problem| problem.retry_after.is_some())) {
+        if let Some(code) = stopped {
             let detail = "an event before it in the batch was not taken, so this one was not tried";
-            results.extend(window.iter().map(|_| Err(Problem::new(Code::JetstreamUnavailable, detail))));
+            results.extend(window.iter().map(|_| Err(Problem::new(code, detail))));
             continue;
         }
-        results.extend(publish_window(shared, window).await);
+        let published = publish_window(shared, window).await;
+        stopped = published.iter().find_map(|result| result.as_ref().err().map(|p| p.code).filter(concerns_all));
+        results.extend(published);
     }
     results.iter().for_each(|result| shared.arrived(result));
     results
+}
+
+/// Whether what is wrong with one event is wrong with any.
+fn concerns_all(code: &Code) -> bool {
+    matches!(code, Code::JetstreamUnavailable | Code::StreamFull | Code::Overloaded)
 }
 
 async fn publish_window(shared: &Shared, window: &[Message]) -> Vec<Result<Ack, Problem>> {

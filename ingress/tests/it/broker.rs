@@ -56,10 +56,13 @@ async fn a_full_stream_is_said_by_name() {
     let response = ingress.binary().send().await.unwrap();
     assert_eq!(response.headers()["retry-after"], "10");
     refused(ingress.binary(), 503, "stream_full", "maximum messages exceeded").await;
+    let many: Vec<Value> = (0..251).map(|n| event(&format!("many-{n}"))).collect();
+    let body = refused(ingress.batch(&many), 503, "stream_full", "251 of 251 events").await;
+    assert_eq!(body["items"][250]["code"], "stream_full");
     assert!(ingress.door.health.readiness().ready, "a full stream is no reason to send clients elsewhere");
     ingress.jetstream.update_stream(&stream::Config { max_messages: -1, ..full }).await.unwrap();
     assert_eq!(answer(ingress.batch(&[event("1"), event("2"), event("3")])).await.0, 202);
-    assert_eq!(ingress.door.metrics.ingress.events.get(Arrival::Unavailable), 3);
+    assert_eq!(ingress.door.metrics.ingress.events.get(Arrival::Unavailable), 254);
 }
 
 #[tokio::test]
@@ -103,6 +106,11 @@ async fn what_nats_does_not_permit_is_said_by_name() {
     let batch = post(json!([event("9"), foreign()]), "application/cloudevents-batch+json");
     let body = refused(batch, 503, "not_permitted", "1 of 2 events").await;
     assert_eq!(body["items"][0]["status"], "accepted");
+    let mut many: Vec<Value> = (0..251).map(|n| event(&format!("many-{n}"))).collect();
+    many[0] = foreign();
+    let batch = post(json!(many), "application/cloudevents-batch+json");
+    let body = refused(batch, 503, "not_permitted", "1 of 251 events").await;
+    assert_eq!(body["items"][250]["status"], "accepted", "it keeps no other event back");
     assert!(door.health.readiness().ready);
 }
 
