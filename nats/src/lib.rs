@@ -9,11 +9,14 @@ mod connect;
 pub mod consume;
 pub mod dead_letters;
 pub mod decisions;
+pub mod given_up;
 mod pause;
 pub mod publish;
+mod raw;
 mod read;
 pub mod tail;
 pub mod topology;
+pub mod unreadable;
 mod violations;
 pub mod wire;
 

@@ -23,6 +23,14 @@ pub enum ReadError {
         /// Why.
         source: jetstream::stream::DirectGetError,
     },
+    /// It could not be read from one end to the other.
+    #[error("read the messages of stream {stream}")]
+    Scan {
+        /// The stream.
+        stream: &'static str,
+        /// Why.
+        source: async_nats::Error,
+    },
     /// A message is not what it should be.
     #[error("decode message {sequence} of stream {stream}")]
     Decode {

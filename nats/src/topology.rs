@@ -7,13 +7,16 @@ use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-const STREAMS: [&str; 4] = [
+const STREAMS: [&str; 6] = [
     include_str!("../streams/EVENTS.json"),
     include_str!("../streams/DECISIONS.json"),
     include_str!("../streams/DEAD.json"),
+    include_str!("../streams/DEAD_MARKS.json"),
+    include_str!("../streams/GIVEN_UP.json"),
     include_str!("../streams/KV_spine-catalog.json"),
 ];
-const CONSUMERS: [&str; 1] = [include_str!("../consumers/EVENTS-router.json")];
+const CONSUMERS: [&str; 2] =
+    [include_str!("../consumers/EVENTS-router.json"), include_str!("../consumers/GIVEN_UP-undertaker.json")];
 
 /// What belongs to whoever runs the cluster, once a stream is there.
 const OPERATORS: [&str; 2] = ["num_replicas", "placement"];

@@ -15,6 +15,7 @@ use spine_core::event::{Data, Event, EventError, check_attribute_name, check_typ
 use spine_core::names::MSG_ID_HEADER;
 
 pub use header::{attributes_of, content_mode};
+pub(crate) use header::{decode as decode_value, encode as encode_value};
 
 /// The header that tells the modes apart.
 pub const CONTENT_TYPE: &str = "Content-Type";
@@ -46,7 +47,7 @@ pub fn encode(event: &Event, mode: Mode) -> Result<(HeaderMap, Bytes), EventErro
         }
         Mode::Binary => {
             for (name, value) in binary_attributes(event) {
-                insert(&mut headers, &format!("{PREFIX}{name}"), &header::encode(&value));
+                insert(&mut headers, &header_of(&name), &header::encode(&value));
             }
             body(&event.data)
         }
@@ -99,6 +100,11 @@ fn body(data: &Data) -> Bytes {
         Data::Text(text) => text.clone().into(),
         Data::Binary(bytes) => bytes.clone().into(),
     }
+}
+
+/// The header that carries this attribute in binary mode.
+pub(crate) fn header_of(attribute: &str) -> String {
+    format!("{PREFIX}{attribute}")
 }
 
 /// Inserts a header whose name and value are known to be clean; what is not, is left out, not sent.

@@ -103,7 +103,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) {
     };
     reader.take_turns().await;
     reader.component.down("it has stopped");
-    crate::end(follower).await;
+    crate::end("the catalog's follower", follower).await;
 }
 
 impl Reader {

@@ -14,6 +14,7 @@ pub mod inbox;
 mod patience;
 mod process;
 mod ruling;
+mod undertaker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,19 +109,21 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RouterE
         config: Value::Object(resources.values.into_iter().collect()),
         shutdown: shutdown.clone(),
     });
+    let undertaker = tokio::spawn(undertaker::work(shared.clone(), resources.health.register("undertaker")));
     let result = consume(&shared, resources.max_in_flight).await;
     component.down("it has stopped");
-    end(follower).await;
+    end("the undertaker", undertaker).await;
+    end("the catalog's follower", follower).await;
     result
 }
 
-/// Ends the catalog's follower.
-async fn end(follower: tokio::task::JoinHandle<()>) {
-    follower.abort();
-    if let Err(error) = follower.await
+/// Ends a task that may be ended anywhere.
+async fn end(name: &str, task: tokio::task::JoinHandle<()>) {
+    task.abort();
+    if let Err(error) = task.await
         && error.is_panic()
     {
-        tracing::error!("the catalog's follower panicked");
+        tracing::error!("{name} panicked");
     }
 }
 

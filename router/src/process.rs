@@ -8,7 +8,8 @@ use spine_core::admission::Rejection;
 use spine_core::decision::{DeadReason, Decision, MAX_VERDICTS, Outcome, Verdict};
 use spine_core::names;
 use spine_nats::consume::{Delivery, Settlement};
-use spine_nats::{dead_letters, decisions};
+use spine_nats::dead_letters::{self, Cause};
+use spine_nats::decisions;
 use spine_runtime::metrics::labels::{Decision as Label, Dependency};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -48,10 +49,10 @@ async fn decide(shared: &Shared, delivery: &Delivery, received: Instant) -> Opti
         Outcome::Rejected { reason, .. } => Settlement::Dead(reason.as_str()),
         _ => Settlement::Done,
     };
-    let mut decision = decision(delivery, ruling.identity, ruling.catalog_version, outcome, verdicts);
+    let mut decision = decision(delivery.into(), ruling.identity, ruling.catalog_version, outcome, verdicts);
     decision.verdicts_left_out += left_out;
     record(shared, delivery, &decision).await?;
-    count(shared, &decision.outcome);
+    count(shared, &decision);
     Some(settlement)
 }
 
@@ -116,8 +117,10 @@ async fn started_before(shared: &Shared, delivery: &Delivery, identity: &Identit
 /// Puts the message into the DEAD stream, whole, before the delivery is ended.
 async fn rejected(shared: &Shared, delivery: &Delivery, identity: &Identity, rejection: Rejection) -> Option<Outcome> {
     let Rejection { reason, detail } = rejection;
+    let Identity { event_type, source, id, .. } = identity;
+    let cause = Cause { reason, detail: &detail, event_type, source, id };
     until_ended(shared, delivery, || async {
-        match dead_letters::bury(&shared.jetstream, delivery, &identity.event_type, reason, &detail).await {
+        match dead_letters::bury(&shared.jetstream, delivery, &cause).await {
             Ok(()) => Attempt::Ended(()),
             Err(error) => Attempt::Away(Dependency::Nats, error.to_string()),
         }
@@ -145,8 +148,23 @@ async fn record(shared: &Shared, delivery: &Delivery, decision: &Decision) -> Op
     .await
 }
 
-fn decision(
-    delivery: &Delivery,
+/// Which message a decision is about.
+pub(crate) struct Place {
+    pub(crate) stream_sequence: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) redrive_of: Option<u64>,
+}
+
+impl From<&Delivery> for Place {
+    fn from(delivery: &Delivery) -> Self {
+        let Delivery { stream_sequence, deliveries, headers, .. } = delivery;
+        let redrive_of = dead_letters::redrive_of(headers);
+        Self { stream_sequence: *stream_sequence, deliveries: *deliveries, redrive_of }
+    }
+}
+
+pub(crate) fn decision(
+    place: Place,
     identity: Identity,
     catalog_version: u64,
     outcome: Outcome,
@@ -159,22 +177,27 @@ fn decision(
         source: identity.source,
         id: identity.id,
         event_type: identity.event_type,
-        stream_sequence: delivery.stream_sequence,
-        delivery: delivery.deliveries,
+        stream_sequence: place.stream_sequence,
+        delivery: place.deliveries,
         decided_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
         catalog_version,
         outcome,
         verdicts,
         verdicts_left_out,
+        redrive_of: place.redrive_of,
     }
 }
 
-fn count(shared: &Shared, outcome: &Outcome) {
-    shared.metrics.router.decisions.inc(match outcome {
+pub(crate) fn count(shared: &Shared, decision: &Decision) {
+    let label = match decision.outcome {
         Outcome::Rejected { .. } => Label::Rejected,
         Outcome::Unmatched => Label::Unmatched,
         Outcome::Duplicate { .. } => Label::Duplicate,
         Outcome::Started => Label::Started,
         Outcome::Signalled => Label::Signalled,
-    });
+    };
+    shared.metrics.router.decisions.inc(label);
+    if decision.redrive_of.is_some() {
+        shared.metrics.router.redriven.inc(label);
+    }
 }

@@ -124,7 +124,7 @@ fn check(facts: &admission::Delivery<'_>, event: &Event, snapshot: &Snapshot) ->
 }
 
 impl Identity {
-    fn of_event(event: &Event) -> Self {
+    pub(crate) fn of_event(event: &Event) -> Self {
         Self {
             key: event.key(),
             source: event.source.clone(),
@@ -151,8 +151,13 @@ impl Identity {
 
     /// The identity of a message that is not read: its place in the stream.
     fn of_message(message: Message<'_>, event_type: &str) -> Self {
+        Self::of_place(message.sequence, event_type)
+    }
+
+    /// The same, of the message at this place.
+    pub(crate) fn of_place(sequence: u64, event_type: &str) -> Self {
         let source = format!("nats:{}", names::EVENTS_STREAM);
-        let id = message.sequence.to_string();
+        let id = sequence.to_string();
         Self { key: EventKey::new(&source, &id), source, id, event_type: event_type.to_owned() }
     }
 }

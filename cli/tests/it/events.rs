@@ -276,9 +276,9 @@ async fn dead_letters(world: &World) -> Vec<DeadLetter> {
         let message = stream.get_raw_message(sequence).await.unwrap();
         let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
         letters.push(DeadLetter {
-            sequence: header("Spine-Stream-Sequence").parse().unwrap(),
-            reason: header("Spine-Reason"),
-            detail: header("Spine-Detail"),
+            sequence: header("ce-spinedeadsequence").parse().unwrap(),
+            reason: header("ce-spinedeadreason"),
+            detail: header("ce-spinedeaddetail"),
             payload: String::from_utf8(message.payload.to_vec()).unwrap(),
         });
     }

@@ -3,9 +3,11 @@
 //! Between [`before_decode`] and [`after_decode`] stands the decoding itself, after them the payload
 //! schema of the event's type; both end in a [`Rejection`] too.
 
+use serde_json::Value;
+
 use crate::decision::DeadReason;
 use crate::event::{Event, EventError, MAX_EVENT_BYTES};
-use crate::names::event_subject;
+use crate::names::{RUN_EXTENSION, event_subject};
 
 /// How many runs may stand between an event and the outside world. A chain that was meant is rarely
 /// longer than a handful; a loop reaches it within seconds and ends there.
@@ -71,7 +73,9 @@ pub fn after_decode(delivery: &Delivery<'_>, event: &Event) -> Result<(), Reject
     }
     let hops = event.hops();
     if hops > MAX_HOPS {
-        let detail = format!("{hops} runs stand between this event and the outside world, {MAX_HOPS} may");
+        let last = event.extensions.get(RUN_EXTENSION).and_then(Value::as_str);
+        let last = last.map(|run| format!("; the last of them is {run}")).unwrap_or_default();
+        let detail = format!("{hops} runs stand between this event and the outside world, {MAX_HOPS} may{last}");
         return Err(Rejection::new(DeadReason::TooManyHops, detail));
     }
     Ok(())

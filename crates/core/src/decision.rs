@@ -34,6 +34,9 @@ pub struct Decision {
     /// How many more activities listen to this type.
     #[serde(default)]
     pub verdicts_left_out: usize,
+    /// The dead letter that was redriven as this message, as its place in the DEAD stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<u64>,
 }
 
 /// The most activities of which a decision says why they did not match, so that deciding takes no longer
@@ -118,11 +121,13 @@ pub enum DeadReason {
     TooManyDeliveries,
     /// Temporal refuses to start what it should start, for good.
     StartRefused,
+    /// A consumer of the stream that is none of the routers' was given it as often as that allows, and gave it up.
+    ConsumerGaveUp,
 }
 
 impl DeadReason {
     /// All of them.
-    pub const ALL: [DeadReason; 7] = [
+    pub const ALL: [DeadReason; 8] = [
         DeadReason::InvalidEvent,
         DeadReason::SubjectMismatch,
         DeadReason::TooLarge,
@@ -130,6 +135,7 @@ impl DeadReason {
         DeadReason::TooManyHops,
         DeadReason::TooManyDeliveries,
         DeadReason::StartRefused,
+        DeadReason::ConsumerGaveUp,
     ];
 
     /// The code.
@@ -142,6 +148,7 @@ impl DeadReason {
             DeadReason::TooManyHops => "too_many_hops",
             DeadReason::TooManyDeliveries => "too_many_deliveries",
             DeadReason::StartRefused => "start_refused",
+            DeadReason::ConsumerGaveUp => "consumer_gave_up",
         }
     }
 }

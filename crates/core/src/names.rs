@@ -8,6 +8,12 @@ pub const EVENTS_STREAM: &str = "EVENTS";
 pub const DECISIONS_STREAM: &str = "DECISIONS";
 /// The stream that holds dead letters.
 pub const DEAD_STREAM: &str = "DEAD";
+/// The stream that says what people did with dead letters.
+pub const DEAD_MARKS_STREAM: &str = "DEAD_MARKS";
+/// The stream that keeps what the server says of consumers that gave up a message of EVENTS.
+pub const GIVEN_UP_STREAM: &str = "GIVEN_UP";
+/// The durable consumer of [`GIVEN_UP_STREAM`] that all routers share.
+pub const UNDERTAKER_CONSUMER: &str = "undertaker";
 /// The durable consumer that all routers share.
 pub const ROUTER_CONSUMER: &str = "router";
 /// The KV bucket that the catalog is projected into.
@@ -61,6 +67,11 @@ pub fn type_of_subject(subject: &str) -> Option<&str> {
 /// The subject of a dead letter.
 pub fn dead_subject(reason: &str, event_type: &str) -> String {
     format!("dead.{reason}.{event_type}")
+}
+
+/// The subject of what people did with the dead letter at this place of the DEAD stream.
+pub fn dead_mark_subject(letter: u64) -> String {
+    format!("dead_marks.{letter}")
 }
 
 /// The subject of the decision for an event: first a token for its id alone, so that an operator who

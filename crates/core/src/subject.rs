@@ -1,7 +1,7 @@
 //! NATS subjects that activities may send to.
 
 /// First parts of the subjects of our own streams, and what no one but clients' libraries uses.
-const RESERVED: [&str; 4] = ["events", "dead", "decisions", "_INBOX"];
+const RESERVED: [&str; 5] = ["events", "dead", "dead_marks", "decisions", "_INBOX"];
 /// The most bytes of a subject; servers take more, but no stream or log is read well with such.
 pub const MAX_BYTES: usize = 256;
 
@@ -47,6 +47,7 @@ mod tests {
             "$JS.API.x",
             "events.a",
             "dead",
+            "dead_marks.7",
             "decisions.x.y",
             "_INBOX.x",
             "a\n",

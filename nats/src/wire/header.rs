@@ -49,11 +49,13 @@ pub fn attributes_of<'a>(
     Ok(attributes)
 }
 
-pub(super) fn encode(value: &str) -> String {
+/// A text as a header's value.
+pub(crate) fn encode(value: &str) -> String {
     utf8_percent_encode(value, ENCODED).to_string()
 }
 
-fn decode(name: &str, value: &str) -> Result<String, EventError> {
+/// The text that the header of this attribute stands for.
+pub(crate) fn decode(name: &str, value: &str) -> Result<String, EventError> {
     let value = value.trim();
     let plain = match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => unquote(quoted),

@@ -1,12 +1,9 @@
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use futures::StreamExt as _;
-use spine_core::decision::DeadReason;
-use spine_core::names::{DEAD_STREAM, EVENTS_STREAM, ROUTER_CONSUMER};
+use spine_core::names::{EVENTS_STREAM, ROUTER_CONSUMER};
 use spine_nats::consume::{Deliveries, Delivery, Settlement};
-use spine_nats::dead_letters;
 use spine_nats::publish::publish;
 use spine_nats::wire::Mode;
 use tokio::time::timeout;
@@ -14,7 +11,7 @@ use tokio::time::timeout;
 use crate::order;
 use crate::server::Server;
 
-async fn next(deliveries: &mut Deliveries) -> Delivery {
+pub(crate) async fn next(deliveries: &mut Deliveries) -> Delivery {
     timeout(Duration::from_secs(20), deliveries.next()).await.expect("a delivery").unwrap()
 }
 
@@ -99,49 +96,4 @@ async fn a_broker_that_is_killed_costs_no_event() {
             }
         }
     }
-}
-
-#[tokio::test]
-async fn a_dead_letter_is_the_whole_message_with_its_reason() {
-    let server = Server::start().await;
-    let jetstream = server.jetstream().await;
-    publish(&jetstream, &order("1"), Mode::Binary).await.unwrap();
-    let mut deliveries = Deliveries::open(&jetstream, 1).await.unwrap();
-    let delivery = next(&mut deliveries).await;
-    for _ in 0..2 {
-        let buried =
-            dead_letters::bury(&jetstream, &delivery, "com.shop order", DeadReason::SchemaViolation, "data: no\nid");
-        buried.await.unwrap();
-    }
-    let find = dead_letters::find(&jetstream, 1, DeadReason::SchemaViolation, "com.shop order");
-    let letter = find.await.unwrap().unwrap();
-    assert_eq!(letter.subject.as_str(), "dead.schema_violation.com.shop_order");
-    assert_eq!(letter.payload, delivery.payload);
-    let header = |name: &str| letter.headers.get(name).unwrap().as_str();
-    assert_eq!(header("ce-id"), "1");
-    assert_eq!(header(dead_letters::DETAIL), "data: no id");
-    assert_eq!(header(dead_letters::ORIGINAL_SUBJECT), "events.com.shop.order");
-    assert_eq!(header(dead_letters::ORIGINAL_MSG_ID), order("1").key().as_str());
-    assert_eq!(header("Nats-Msg-Id"), "dead.EVENTS.1.router");
-    let stored = jetstream.get_stream(DEAD_STREAM).await.unwrap().cached_info().state.messages;
-    assert_eq!(stored, 1);
-}
-
-#[tokio::test]
-async fn a_message_too_large_for_its_letter_is_named() {
-    let server = Server::start().await;
-    let jetstream = server.jetstream().await;
-    // As large as a message may be at all: the stream's own limit is taken away, the server's is 1 MiB.
-    let mut events = jetstream.get_stream(EVENTS_STREAM).await.unwrap().cached_info().config.clone();
-    events.max_message_size = -1;
-    jetstream.update_stream(events).await.unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", "large");
-    let payload = vec![b'x'; (1 << 20) - 100];
-    jetstream.publish_with_headers("events.com.shop.order", headers, payload.into()).await.unwrap().await.unwrap();
-    let delivery = next(&mut Deliveries::open(&jetstream, 1).await.unwrap()).await;
-    dead_letters::bury(&jetstream, &delivery, "com.shop.order", DeadReason::TooLarge, "too large").await.unwrap();
-    let letter = dead_letters::find(&jetstream, 1, DeadReason::TooLarge, "com.shop.order").await.unwrap().unwrap();
-    assert!(letter.payload.is_empty());
-    assert!(letter.headers.get(dead_letters::TRUNCATED).is_some());
 }

@@ -4,6 +4,7 @@
 
 mod catalog;
 mod consume;
+mod dead_letters;
 mod publish;
 mod server;
 mod topology;

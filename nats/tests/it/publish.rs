@@ -67,6 +67,7 @@ fn decision(event: &Event, stream_sequence: u64) -> Decision {
         outcome: Outcome::Unmatched,
         verdicts: Vec::new(),
         verdicts_left_out: 0,
+        redrive_of: None,
     }
 }
 

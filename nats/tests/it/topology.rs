@@ -4,12 +4,15 @@ use spine_nats::topology::{Action, provision};
 
 use crate::server::Server;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     include_str!("../../streams/EVENTS.json"),
     include_str!("../../streams/DECISIONS.json"),
     include_str!("../../streams/DEAD.json"),
+    include_str!("../../streams/DEAD_MARKS.json"),
+    include_str!("../../streams/GIVEN_UP.json"),
     include_str!("../../streams/KV_spine-catalog.json"),
     include_str!("../../consumers/EVENTS-router.json"),
+    include_str!("../../consumers/GIVEN_UP-undertaker.json"),
 ];
 
 async fn config(context: &jetstream::Context, subject: &str) -> Map<String, Value> {

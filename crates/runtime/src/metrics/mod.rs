@@ -58,6 +58,8 @@ pub struct RouterMetrics {
     pub starts: Counters<Start>,
     /// Dead letters by reason.
     pub dead_letters: Reasons,
+    /// Decisions on messages that were redriven from a dead letter.
+    pub redriven: Counters<Decision>,
     /// Deliveries taken and not settled.
     pub in_flight: IntGauge,
     /// Seconds from a delivery to its settling.
@@ -111,6 +113,8 @@ pub struct RelayMetrics {
     pub published: Counters<Publication>,
     /// Outbox rows set aside because they cannot be published.
     pub parked: IntCounter,
+    /// Outbox rows that are set aside now.
+    pub parked_rows: IntGauge,
     /// Outbox rows that wait.
     pub pending_rows: IntGauge,
     /// Seconds that the oldest waiting outbox row has waited.
@@ -195,6 +199,7 @@ impl RouterMetrics {
                 "Dead letters by reason.",
                 dead_letter_reasons,
             )?,
+            redriven: Counters::register(registry, names::ROUTER_REDRIVEN, "Decisions on redriven events by outcome.")?,
             in_flight: gauge(names::ROUTER_IN_FLIGHT, "Deliveries taken and not settled.")?,
             event_seconds: seconds(names::ROUTER_EVENT_SECONDS, "From a delivery to its settling.", &EVENT_BUCKETS)?,
             start_issue_seconds: seconds(
@@ -232,6 +237,10 @@ impl RelayMetrics {
         Ok(Self {
             published: Counters::register(registry, names::RELAY_PUBLISHED, "Outbox rows published by outcome.")?,
             parked: add(registry, IntCounter::new(names::RELAY_PARKED, "Outbox rows set aside.")?)?,
+            parked_rows: add(
+                registry,
+                IntGauge::new(names::RELAY_PARKED_ROWS, "Outbox rows that are set aside now.")?,
+            )?,
             pending_rows: add(registry, IntGauge::new(names::RELAY_PENDING_ROWS, "Outbox rows that wait.")?)?,
             oldest_pending_seconds: add(
                 registry,

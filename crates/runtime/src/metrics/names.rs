@@ -6,6 +6,8 @@ pub const ROUTER_DECISIONS: &str = "spine_router_decisions_total";
 pub const ROUTER_STARTS: &str = "spine_router_starts_total";
 /// Counter: dead letters by `reason`.
 pub const ROUTER_DEAD_LETTERS: &str = "spine_router_dead_letters_total";
+/// Counter: decisions on messages that were redriven from a dead letter by `outcome`; [`ROUTER_DECISIONS`] has them too.
+pub const ROUTER_REDRIVEN: &str = "spine_router_redriven_total";
 /// Gauge: deliveries taken and not settled.
 pub const ROUTER_IN_FLIGHT: &str = "spine_router_in_flight";
 /// Histogram: seconds from a delivery to its settling.
@@ -44,6 +46,8 @@ pub const WORKER_TICKS: &str = "spine_worker_ticks_total";
 pub const RELAY_PUBLISHED: &str = "spine_relay_published_total";
 /// Counter: outbox rows set aside because they cannot be published.
 pub const RELAY_PARKED: &str = "spine_relay_parked_total";
+/// Gauge: outbox rows that are set aside now; each holds back its key.
+pub const RELAY_PARKED_ROWS: &str = "spine_relay_parked_rows";
 /// Gauge: outbox rows that wait.
 pub const RELAY_PENDING_ROWS: &str = "spine_relay_pending_rows";
 /// Gauge: seconds that the oldest waiting outbox row has waited.

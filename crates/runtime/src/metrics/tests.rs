@@ -11,6 +11,7 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
     let check = |line: &str| assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
     for (family, label, values) in [
         (names::ROUTER_DECISIONS, "outcome", "started signalled duplicate unmatched rejected"),
+        (names::ROUTER_REDRIVEN, "outcome", "started signalled duplicate unmatched rejected"),
         (names::ROUTER_STARTS, "outcome", "started already_started failed"),
         (names::ROUTER_DEAD_LETTERS, "reason", "invalid unauthorised"),
         (names::ROUTER_RETRIES, "dependency", "temporal nats"),
@@ -32,6 +33,7 @@ fn every_label_set_is_there_from_the_start() -> Result<(), MetricsError> {
         names::INGRESS_BODY_BYTES,
         names::INGRESS_IN_FLIGHT,
         names::INGRESS_CONNECTIONS,
+        names::RELAY_PARKED_ROWS,
         names::ROUTER_CATALOG_VERSION,
         names::ROUTER_CATALOG_ACTIVITIES,
         names::RELAY_PARKED,
