@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub(crate) mod outbox;
 pub(crate) mod runs;
 pub(crate) mod tasks;
 
@@ -102,6 +103,9 @@ pub(crate) enum Command {
     /// Do what waits for a person: list, claim, complete, fail, reassign
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    /// Deal with what could not be published: list, retry, drop
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Look at schedules, pause them, ask for ticks
     #[command(subcommand)]
     Schedules(Schedules),

@@ -169,6 +169,7 @@ async fn park(resources: &Resources, row: &OutboxRow, error: &str) -> Result<(),
 async fn measure(resources: &Resources) -> Result<(), StoreError> {
     let stats = resources.store.outbox_stats().await?;
     resources.metrics.relay.pending_rows.set(i64::try_from(stats.pending).unwrap_or(i64::MAX));
+    resources.metrics.relay.parked_rows.set(i64::try_from(stats.parked).unwrap_or(i64::MAX));
     resources.metrics.relay.oldest_pending_seconds.set(stats.oldest_seconds);
     Ok(())
 }

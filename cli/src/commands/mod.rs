@@ -10,6 +10,7 @@ mod files;
 mod get;
 mod kind;
 mod manage;
+mod outbox;
 pub(crate) mod provision;
 mod publish;
 mod runs;
@@ -80,6 +81,7 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Tasks(options) => tasks::run(&global, &options).await,
+        Command::Outbox(options) => outbox::run(&global, &options).await,
         Command::Schedules(options) => schedules::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,
         Command::Explain(options) => explain::run(&global, &options).await,

@@ -57,8 +57,9 @@ pub(crate) fn decision(decision: &Decision) -> Vec<String> {
         Outcome::Unmatched if decision.verdicts.is_empty() => "unmatched: no activity listens to this type".into(),
         other => other.name().to_owned(),
     };
+    let redriven = decision.redrive_of.map(|letter| format!(", redriven from letter {letter}")).unwrap_or_default();
     let facts = format!(
-        "{outcome}  (catalog {}, delivery {}, {})",
+        "{outcome}  (catalog {}, delivery {}, {}{redriven})",
         decision.catalog_version, decision.delivery, decision.decided_at
     );
     let mut lines = vec![line(
@@ -160,6 +161,7 @@ pub(crate) fn emitted(event: &RunEvent) -> String {
         PublishState::Pending => "waits for the relay".to_owned(),
         PublishState::Published { stream_sequence, .. } => format!("{}:{stream_sequence}", names::EVENTS_STREAM),
         PublishState::Parked { error, .. } => format!("parked: {error}"),
+        PublishState::Dropped { by, .. } => format!("dropped by {by}"),
     };
     format!("{}  {place}  {}", text("type"), text("id"))
 }

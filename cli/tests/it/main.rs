@@ -17,6 +17,7 @@ mod heartbeats;
 mod histories;
 mod inbox;
 mod instances;
+mod outbox;
 mod people;
 mod registry;
 mod runs;

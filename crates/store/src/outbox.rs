@@ -63,7 +63,8 @@ impl Store {
         let rows = sqlx::query(
             "select o.id, o.key, o.event, extract(epoch from clock_timestamp() - o.created_at)::float8 as age
             from outbox o
-            where o.published_at is null and not exists (select from outbox_dead d where d.key = o.key)
+            where o.published_at is null and not exists (
+                select from outbox_dead d where d.key = o.key and d.dropped_at is null)
             order by o.id limit $1",
         )
         .bind(i64::from(limit))
@@ -116,7 +117,7 @@ impl Store {
         let (pending, oldest_seconds, parked): (i64, f64, i64) = sqlx::query_as(
             "select count(*),
                 coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8,
-                (select count(*) from outbox_dead)
+                (select count(*) from outbox_dead where dropped_at is null)
             from outbox where published_at is null",
         )
         .fetch_one(&self.pool)

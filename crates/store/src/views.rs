@@ -46,6 +46,14 @@ pub enum PublishState {
         /// Why.
         error: String,
     },
+    /// It could not be published, and somebody gave it up.
+    Dropped {
+        /// When.
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+        /// Who.
+        by: String,
+    },
 }
 
 impl FromRow<'_, PgRow> for RunEvent {
@@ -63,6 +71,10 @@ fn publish_state(row: &PgRow) -> Result<PublishState, sqlx::Error> {
     let published: (Option<OffsetDateTime>, Option<i64>) =
         (row.try_get("published_at")?, row.try_get("stream_sequence")?);
     let parked: (Option<OffsetDateTime>, Option<String>) = (row.try_get("parked_at")?, row.try_get("error")?);
+    let dropped: (Option<OffsetDateTime>, Option<String>) = (row.try_get("dropped_at")?, row.try_get("dropped_by")?);
+    if let (Some(at), Some(by)) = dropped {
+        return Ok(PublishState::Dropped { at, by });
+    }
     Ok(match (published, parked) {
         ((Some(at), Some(sequence)), _) => PublishState::Published { at, stream_sequence: sequence.unsigned_abs() },
         (_, (Some(at), Some(error))) => PublishState::Parked { at, error },
@@ -135,10 +147,12 @@ impl Store {
     pub async fn events_of_run(&self, run: &str) -> Result<Vec<RunEvent>, StoreError> {
         let rows = sqlx::query_as(
             "select id, event, key, created_at, published_at, stream_sequence,
-                null::timestamptz as parked_at, null::text as error
+                null::timestamptz as parked_at, null::text as error,
+                null::timestamptz as dropped_at, null::text as dropped_by
             from outbox where run = $1
             union all
-            select id, event, key, created_at, null, null, parked_at, error from outbox_dead where run = $1
+            select id, event, key, created_at, null, null, parked_at, error, dropped_at, dropped_by
+            from outbox_dead where run = $1
             order by id",
         )
         .bind(run)

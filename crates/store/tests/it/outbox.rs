@@ -50,6 +50,47 @@ async fn a_parked_row_holds_back_its_key_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_parked_row_is_retried_in_its_place_or_dropped_and_both_are_noted() {
+    let store = store().await;
+    let run = open(&store, "1").await;
+    let events = [("k1", "a"), ("k1", "b"), ("k2", "c"), ("k2", "d")];
+    write(&store, &run, &events).await;
+    let rows = waiting(&store).await;
+    for (id, _) in [&rows[0], &rows[2]] {
+        store.park(*id, "refused").await.unwrap();
+    }
+    let parked = store.parked_rows(false).await.unwrap();
+    let seen: Vec<_> = parked.iter().map(|row| (row.id, row.error.as_str(), row.holds_back)).collect();
+    assert_eq!(seen, [(rows[0].0, "refused", 1), (rows[2].0, "refused", 1)]);
+    assert!(waiting(&store).await.is_empty());
+
+    // Its place is before what came after it, with another event in it.
+    let mut mended = outbox_event("k1", "a").event;
+    mended.subject = Some("mended".into());
+    assert!(store.retry_parked(rows[0].0, "ada", Some("schema mended"), Some(&mended)).await.unwrap());
+    assert!(!store.retry_parked(rows[0].0, "ada", None, None).await.unwrap());
+    assert_eq!(ids(&waiting(&store).await), ["a", "b"]);
+    assert_eq!(store.claim_batch(1).await.unwrap()[0].event["subject"], "mended");
+
+    assert!(store.drop_parked(rows[2].0, "ben", "nobody wants it").await.unwrap());
+    assert!(!store.drop_parked(rows[2].0, "ben", "again").await.unwrap());
+    assert!(!store.retry_parked(rows[2].0, "ada", None, None).await.unwrap(), "what is dropped stays so");
+    assert_eq!(ids(&waiting(&store).await), ["a", "b", "d"]);
+    assert!(store.parked_rows(false).await.unwrap().is_empty());
+    assert_eq!(store.parked_rows(true).await.unwrap()[0].dropped_because.as_deref(), Some("nobody wants it"));
+    assert_eq!(store.outbox_stats().await.unwrap().parked, 0);
+    let states: Vec<_> = store.events_of_run(&run).await.unwrap().into_iter().map(|e| e.state).collect();
+    assert!(matches!(&states[2], PublishState::Dropped { by, .. } if by == "ben"));
+
+    // A repeated step brings neither back, and the notes can't be changed.
+    let before = everything(&store).await;
+    assert_eq!(before["outbox_mark"].as_array().unwrap().len(), 2);
+    write(&store, &run, &events).await;
+    assert_eq!(everything(&store).await, before);
+    assert!(sqlx::query("delete from outbox_mark").execute(store.pool()).await.is_err());
+}
+
+#[tokio::test]
 async fn only_what_is_published_and_old_is_deleted() {
     let store = store().await;
     let run = open(&store, "1").await;

@@ -93,6 +93,7 @@ pub(crate) async fn everything(store: &Store) -> Value {
         "audit",
         "outbox",
         "outbox_dead",
+        "outbox_mark",
         "inbox_event",
         "event_wait",
     ];
