@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub(crate) mod dlq;
 pub(crate) mod outbox;
 pub(crate) mod runs;
 pub(crate) mod tasks;
@@ -103,6 +104,9 @@ pub(crate) enum Command {
     /// Do what waits for a person: list, claim, complete, fail, reassign
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    /// Deal with dead letters: list, show, stats, redrive, edit, drop
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
     /// Deal with what could not be published: list, retry, drop
     #[command(subcommand)]
     Outbox(outbox::Outbox),

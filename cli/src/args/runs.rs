@@ -78,7 +78,7 @@ fn status(text: &str) -> Result<RunStatus, String> {
 }
 
 /// A time, or the one that was so long ago.
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
+pub(crate) fn moment(text: &str) -> Result<OffsetDateTime, String> {
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
         return Ok(time);
     }

@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod demo;
 mod diff;
+mod dlq;
 mod explain;
 mod files;
 mod get;
@@ -81,6 +82,7 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Tasks(options) => tasks::run(&global, &options).await,
+        Command::Dlq(options) => dlq::run(&global, &options).await,
         Command::Outbox(options) => outbox::run(&global, &options).await,
         Command::Schedules(options) => schedules::run(&global, &options).await,
         Command::Trace(options) => trace::run(&global, &options).await,

@@ -77,7 +77,7 @@ async fn events_that_arrive_while_temporal_is_down_all_run_afterwards() {
 type Consumer = async_nats::jetstream::consumer::PullConsumer;
 
 /// So that the test need not wait for the 30 s after which the broker gives a lost delivery to another router.
-async fn shorten_ack_wait(world: &World) -> Consumer {
+pub(crate) async fn shorten_ack_wait(world: &World) -> Consumer {
     let jetstream = async_nats::jetstream::new(async_nats::connect(world.stack.nats_url()).await.unwrap());
     let stream = jetstream.get_stream("EVENTS").await.unwrap();
     let consumer: Consumer = stream.get_consumer("router").await.unwrap();

@@ -9,6 +9,7 @@ mod chaos;
 mod commands;
 mod contexts;
 mod dev;
+mod dlq;
 mod endpoint;
 mod events;
 mod explain;
