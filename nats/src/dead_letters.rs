@@ -9,8 +9,6 @@ pub mod marks;
 mod redrive;
 mod scan;
 
-use std::borrow::Cow;
-
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use base64::Engine as _;
@@ -148,14 +146,18 @@ fn attributes(original: &Original<'_>, cause: &Cause<'_>) -> HeaderMap {
     headers
 }
 
-/// Adds an attribute. A text that is too long is cut, an identity that is too long replaced by its hash: a letter
-/// must always fit.
+/// Adds an attribute.
 fn insert(headers: &mut HeaderMap, attribute: &str, value: &str) {
-    let value: Cow<'_, str> = match attribute {
-        MSG_ID if value.len() > MAX_TEXT => EventKey::new("", value).to_string().into(),
-        _ => one_line(value).into(),
-    };
-    wire::insert(headers, &wire::header_of(attribute), &wire::encode_value(&value));
+    wire::insert(headers, &wire::header_of(attribute), &wire::encode_value(&kept(attribute, value)));
+}
+
+/// The text that an attribute keeps of a value. One that is too long is cut, an identity that is too long replaced by
+/// its hash: a letter must always fit.
+fn kept(attribute: &str, value: &str) -> String {
+    match attribute {
+        MSG_ID if value.len() > MAX_TEXT => EventKey::new("", value).to_string(),
+        _ => one_line(value),
+    }
 }
 
 /// Adds the original's headers, but for those by which JetStream would act on the letter, and forged ones.

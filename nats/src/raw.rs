@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use spine_core::names::EVENTS_STREAM;
 
 use crate::read::ReadError;
@@ -55,10 +55,18 @@ const NO_MESSAGE: u64 = 10037;
 
 /// The message at `sequence`, or `None` if it is not there (any more).
 pub(crate) async fn at(jetstream: &jetstream::Context, sequence: u64) -> Result<Option<Raw>, ReadError> {
+    ask(jetstream, &json!({"seq": sequence})).await
+}
+
+/// The first message at `sequence` or after it.
+pub(crate) async fn next(jetstream: &jetstream::Context, sequence: u64) -> Result<Option<Raw>, ReadError> {
+    ask(jetstream, &json!({"seq": sequence, "next_by_subj": ">"})).await
+}
+
+async fn ask(jetstream: &jetstream::Context, question: &Value) -> Result<Option<Raw>, ReadError> {
     let failed = |source: async_nats::Error| ReadError::Scan { stream: EVENTS_STREAM, source };
     let subject = format!("$JS.API.STREAM.MSG.GET.{EVENTS_STREAM}");
-    let question = json!({"seq": sequence}).to_string();
-    let asked = jetstream.client().request(subject, question.into()).await;
+    let asked = jetstream.client().request(subject, question.to_string().into()).await;
     let answer = asked.map_err(|error| failed(error.into()))?;
     let answer: Answer = serde_json::from_slice(&answer.payload).map_err(|error| failed(error.into()))?;
     match answer {

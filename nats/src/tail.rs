@@ -13,6 +13,14 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use spine_core::names::EVENTS_STREAM;
 use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::raw;
+use crate::read::ReadError;
+
+/// How long nothing may come before it is looked whether something is there. What is there at two looks and has not
+/// come does not come by itself: a message that no client can read breaks the connection, and the reader with it.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Why the stream can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +33,12 @@ pub enum TailError {
         /// Why it failed.
         source: async_nats::Error,
     },
+    /// It could not be told whether there is more to read.
+    #[error("look for more in stream {EVENTS_STREAM}")]
+    Look(#[from] ReadError),
+    /// The next message is there, and does not come. Opened again, it may.
+    #[error("read message {0} of stream {EVENTS_STREAM}, which is there and does not come")]
+    Stalled(u64),
     /// It ended, which no stream does by itself.
     #[error("read stream {EVENTS_STREAM}, which ended")]
     Ended,
@@ -73,7 +87,11 @@ pub async fn extent(jetstream: &jetstream::Context) -> Result<Extent, TailError>
 
 /// Reads the stream.
 pub struct Tail {
+    jetstream: jetstream::Context,
     messages: Ordered,
+    /// When something last came or was last looked for, and what was there then: a caller may cancel a wait any time.
+    quiet_since: Instant,
+    awaited: Option<u64>,
     after: u64,
 }
 
@@ -88,13 +106,13 @@ impl Tail {
         let consumer: Consumer<OrderedConfig> =
             stream.create_consumer(config).await.map_err(|error| failed("open the reader", error))?;
         let messages = consumer.messages().await.map_err(|error| failed("open the reader", error))?;
-        Ok(Self { messages, after })
+        Ok(Self { jetstream: jetstream.clone(), messages, quiet_since: Instant::now(), awaited: None, after })
     }
 
     /// At least one message: those that have come, without waiting for more, at most `most` and about `bytes` in all.
     /// Safe to cancel.
     pub async fn read(&mut self, most: usize, bytes: usize) -> Result<Vec<Message>, TailError> {
-        let first = self.messages.next().await;
+        let first = self.first().await?;
         let mut read = vec![self.take(first)?];
         let mut size = read[0].payload.len();
         while read.len() < most && size < bytes {
@@ -104,6 +122,22 @@ impl Tail {
             read.push(message);
         }
         Ok(read)
+    }
+
+    /// What comes next, however long it takes.
+    async fn first(&mut self) -> Result<Option<Result<jetstream::Message, OrderedError>>, TailError> {
+        loop {
+            let first = timeout_at(self.quiet_since + SILENCE, self.messages.next()).await;
+            if let Ok(first) = first {
+                (self.quiet_since, self.awaited) = (Instant::now(), None);
+                return Ok(first);
+            }
+            let there = raw::next(&self.jetstream, self.after + 1).await?.map(|raw| raw.sequence);
+            match there {
+                Some(sequence) if self.awaited == there => return Err(TailError::Stalled(sequence)),
+                _ => (self.quiet_since, self.awaited) = (Instant::now(), there),
+            }
+        }
     }
 
     fn take(&mut self, next: Option<Result<jetstream::Message, OrderedError>>) -> Result<Message, TailError> {

@@ -4,12 +4,12 @@ use async_nats::HeaderMap;
 use async_nats::jetstream;
 use bytes::Bytes;
 use serde::Serialize;
-use spine_core::names::{DEAD_STREAM, EVENTS_STREAM};
+use spine_core::names::{DEAD_STREAM, EVENTS_STREAM, MSG_ID_HEADER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{
-    BYTES, DELIVERIES, DETAIL, ID, MSG_ID, REASON, SEQUENCE, SOURCE, SUBJECT, TIME, is_of_broker, is_of_letter,
+    BYTES, DELIVERIES, DETAIL, ID, MSG_ID, REASON, SEQUENCE, SOURCE, SUBJECT, TIME, is_of_broker, is_of_letter, kept,
 };
 use crate::read::{ReadError, Reader};
 use crate::wire;
@@ -69,6 +69,11 @@ pub async fn at(jetstream: &jetstream::Context, letter: u64) -> Result<Option<Wh
         return Ok(Some(Whole { letter, headers, payload: message.payload, is_there: true }));
     }
     let original = Reader::open(jetstream, EVENTS_STREAM).await?.at(letter.stream_sequence).await?;
+    // A stream that was made anew has other messages in the same places.
+    let original = original.filter(|found| {
+        let id = found.headers.get(MSG_ID_HEADER).map(|id| kept(MSG_ID, id.as_str()));
+        found.subject.as_str() == letter.subject && id == letter.message_id
+    });
     let is_there = original.is_some();
     let (headers, payload) =
         original.map(|found| (original_headers(&found.headers), found.payload)).unwrap_or_default();

@@ -3,11 +3,13 @@
 //! The event keeps its source and id, so every run that an earlier message of it started is a duplicate, and only
 //! what is missing starts. The broker would drop it as a duplicate as well, so its `Nats-Msg-Id` is the original's
 //! with `~r` and the letter's number, the same for every attempt to redrive this letter: what was published by an
-//! attempt that ended before it could say so is not published twice.
+//! attempt that ended before it could say so is not published twice. That of an edited event has a hash of it as well,
+//! so that it is not taken for the original, or for another edit.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use spine_core::event::Event;
+use spine_core::key::id_token;
 use spine_core::names::{MSG_ID_HEADER, event_subject};
 
 use super::Whole;
@@ -33,17 +35,18 @@ pub async fn redrive(
     redriven: Redriven<'_>,
     time: usize,
 ) -> Result<Ack, PublishError> {
-    let (event, mut headers, payload) = match redriven {
-        Redriven::Original(event) => (event, whole.headers.clone(), whole.payload.clone()),
+    let (event, mut headers, payload, edit) = match redriven {
+        Redriven::Original(event) => (event, whole.headers.clone(), whole.payload.clone(), String::new()),
         Redriven::Edited(event) => {
             let (headers, payload) = wire::encode(event, Mode::Structured)?;
-            (event, with_context(headers, &whole.headers), payload)
+            let edit = format!("~{}", id_token(&String::from_utf8_lossy(&payload)));
+            (event, with_context(headers, &whole.headers), payload, edit)
         }
     };
     let number = whole.letter.letter;
     let original = whole.letter.message_id.clone().unwrap_or_else(|| event.key().to_string());
     let again = if time > 1 { format!(".{time}") } else { String::new() };
-    wire::insert(&mut headers, MSG_ID_HEADER, &format!("{original}~r{number}{again}"));
+    wire::insert(&mut headers, MSG_ID_HEADER, &format!("{original}~r{number}{again}{edit}"));
     headers.insert(REDRIVE_OF, number.to_string());
     publish::send(jetstream, &event_subject(&event.event_type), headers, payload).await
 }

@@ -158,7 +158,8 @@ async fn a_letter_is_redriven_as_it_was_once_for_each_time_it_is_wanted() {
     assert_eq!(redrive(Redriven::Original(&event), 2).await, (3, false));
     let mut edited = event.clone();
     edited.subject = Some("edited".into());
-    assert_eq!(redrive(Redriven::Edited(&edited), 3).await, (4, false));
+    assert_eq!(redrive(Redriven::Edited(&edited), 1).await, (4, false), "it is not taken for the original");
+    assert_eq!(redrive(Redriven::Edited(&edited), 1).await, (4, true));
 
     let events = jetstream.get_stream(EVENTS_STREAM).await.unwrap();
     let at = async |sequence| events.get_raw_message(sequence).await.unwrap();
