@@ -76,15 +76,15 @@ pub(crate) enum Command {
     Relay,
     /// Migrate the database, make streams and consumers, make schedules equal to the registry
     Provision,
-    /// Make activities and event types current
+    /// Make activities, event types and sources current
     Apply(Apply),
     /// Check files without any server; exit code 2 if one is wrong
     Check(Check),
     /// Show what `apply` would change; exit code 1 if there is something, 2 if that can't be told
     Diff(Diff),
-    /// List activities or event types
+    /// List activities, event types or sources
     Get(Get),
-    /// Show one activity or event type with its document
+    /// Show one activity, event type or source with its document
     Show(Show),
     /// List the revisions of an activity, and who changed it when
     History(History),
@@ -94,10 +94,13 @@ pub(crate) enum Command {
     Enable(Toggle),
     /// Stop activities from starting runs; those in flight go on
     Disable(Toggle),
-    /// Delete activities or event types; runs in flight go on
+    /// Delete activities, event types or sources; runs in flight go on
     Delete(Delete),
     /// Publish an event to JetStream
     Publish(Publish),
+    /// Make keys that events are signed with
+    #[command(subcommand)]
+    Keys(Keys),
     /// Look at runs
     #[command(subcommand)]
     Runs(Runs),
@@ -164,7 +167,7 @@ pub(crate) struct Apply {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Delete every activity and event type that the files do not hold, after a question
+    /// Delete every activity, event type and source that the files do not hold, after a question
     #[arg(long)]
     pub(crate) prune: bool,
     /// With --prune: ask nobody
@@ -184,7 +187,7 @@ pub(crate) struct Diff {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Show {
-    /// The name of an activity, or a kind (`activity`, `event-type`) and a name
+    /// The name of an activity, or a kind (`activity`, `event-type`, `source`) and a name
     #[arg(num_args = 1..=2, required = true, value_name = "NAME")]
     pub(crate) what: Vec<String>,
     /// This revision instead of the current one
@@ -222,7 +225,7 @@ pub(crate) struct Toggle {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Delete {
-    /// `activity` or `event-type`
+    /// `activity`, `event-type` or `source`
     pub(crate) kind: String,
     /// What is deleted; all of them or none
     #[arg(required = true, value_name = "NAME")]
@@ -244,7 +247,7 @@ pub(crate) struct Check {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Get {
-    /// `activities` or `event-types`
+    /// `activities`, `event-types` or `sources`
     #[arg(default_value = "activities", value_name = "KIND")]
     pub(crate) kind: String,
 }
@@ -269,9 +272,24 @@ pub(crate) struct Publish {
     /// The event's data, as JSON
     #[arg(short, long, value_name = "JSON")]
     pub(crate) data: Option<String>,
+    /// Sign the event with the private key in this file, as `keys generate` writes it
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) sign: Option<PathBuf>,
+    /// With --sign: the key's id in the source's document [default: the one that `keys generate` prints]
+    #[arg(long, value_name = "ID", requires = "sign")]
+    pub(crate) key_id: Option<String>,
     /// The NATS content mode
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mode: Mode,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key, and print what stands for it under `keys` in a document of `kind: Source`
+    Generate {
+        /// The file that gets the private key; it must not be there yet
+        file: PathBuf,
+    },
 }
 
 /// The content mode of the CloudEvents NATS binding.

@@ -20,7 +20,7 @@ mod presence;
 pub mod problem;
 mod publication;
 mod rate;
-mod schemas;
+mod rules;
 mod settings;
 mod tls;
 
@@ -49,7 +49,7 @@ use listen::Door;
 use presence::Presence;
 use problem::{Code, Problem};
 use rate::Rate;
-use schemas::Schemas;
+use rules::Rules;
 use settings::Limits;
 
 /// The OpenAPI 3.1 document of what is served.
@@ -80,7 +80,7 @@ pub(crate) struct Shared {
     hooks: BTreeMap<String, Hook>,
     limits: Limits,
     rate: Rate,
-    schemas: Schemas,
+    rules: Rules,
     /// Requests in hand.
     slots: Semaphore,
     /// Requests in hand that are not known to be anybody's yet: at most half of all, so that bodies of strangers that
@@ -102,7 +102,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> io::Result<()> {
         access,
         hooks,
         rate: Rate::new(limits.requests_per_second),
-        schemas: Schemas::default(),
+        rules: Rules::default(),
         slots: Semaphore::new(limits.requests),
         unsigned: Semaphore::new(limits.requests.div_ceil(2)),
         in_flight: Semaphore::new(publication::MAX_IN_FLIGHT),
@@ -118,7 +118,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> io::Result<()> {
     let (served, (), ()) = tokio::join!(
         listen::serve(resources.listener, door, shutdown.clone()),
         shared.presence.watch(&shared.jetstream, &shutdown),
-        shared.schemas.follow(&shared.jetstream, &shutdown),
+        shared.rules.follow(&shared.jetstream, &shutdown),
     );
     component.down("it has stopped");
     served

@@ -212,6 +212,7 @@ impl From<Rejection> for Problem {
             DeadReason::InvalidEvent => Code::InvalidEvent,
             DeadReason::TooLarge => Code::TooLarge,
             DeadReason::TooManyHops => Code::TooManyHops,
+            DeadReason::Unauthorized | DeadReason::BadSignature => Code::Forbidden,
             DeadReason::SchemaViolation => Code::SchemaViolation,
             _ => Code::NotAdmitted,
         };

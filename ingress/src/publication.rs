@@ -39,7 +39,7 @@ pub(crate) fn admit(shared: &Shared, event: &Event, mode: Mode) -> Result<Messag
     let delivery = Delivery { subject: message.subject(), bytes: message.payload_bytes(), deliveries: 1 };
     admission::before_decode(&delivery)?;
     admission::after_decode(&delivery, event)?;
-    shared.schemas.validate(event)?;
+    shared.rules.check(event)?;
     Ok(message)
 }
 

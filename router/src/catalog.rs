@@ -13,7 +13,8 @@ use async_nats::jetstream;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::Value;
-use spine_core::activity::{self, Activity, Document};
+use spine_core::activity::{self, Activity, Document, Source};
+use spine_core::admission::Sources;
 use spine_core::catalog::CatalogState;
 use spine_core::matching::{Entry, Index};
 use spine_nats::catalog::Catalog;
@@ -34,6 +35,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// One whole state of the catalog, ready to decide.
 pub(crate) struct Snapshot {
     pub(crate) index: Index,
+    pub(crate) sources: Sources,
     pub(crate) schemas: PayloadSchemas,
 }
 
@@ -125,6 +127,7 @@ struct Parsed(BTreeMap<String, Definition>);
 enum Definition {
     Activity(Arc<Activity>),
     EventType(String, Arc<Validator>),
+    Source(Arc<Source>),
 }
 
 /// What became of loading a state, and all that is parsed now.
@@ -188,11 +191,16 @@ fn assemble(state: &CatalogState, parsed: &Parsed, before: Option<&Snapshot>) ->
         _ => Err(format!("{} is no event type", entry.name)),
     };
     let schemas = state.event_types.iter().map(schema).collect::<Result<PayloadSchemas, String>>()?;
+    let source = |entry: &spine_core::catalog::SourceEntry| match parsed.0.get(&entry.hash) {
+        Some(Definition::Source(source)) => Ok(source.clone()),
+        _ => Err(format!("{} is no source", entry.name)),
+    };
+    let sources = state.sources.iter().map(source).collect::<Result<Sources, String>>()?;
     let index = match before {
         Some(before) => before.index.next(state.version, entries),
         None => Index::build(state.version, entries),
     };
-    Ok(Snapshot { index, schemas })
+    Ok(Snapshot { index, sources, schemas })
 }
 
 /// Parses documents on all cores: a change of thousands is to be seen within a second, and one takes about a tenth
@@ -216,7 +224,11 @@ fn parse_all(state: &CatalogState, documents: &[(String, Value)]) -> Vec<(String
 /// The name under which a state holds each document, by its hash.
 fn names(state: &CatalogState) -> BTreeMap<&str, &str> {
     let event_types = state.event_types.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str()));
-    event_types.chain(state.activities.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str()))).collect()
+    let sources = state.sources.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str()));
+    event_types
+        .chain(sources)
+        .chain(state.activities.iter().map(|entry| (entry.hash.as_str(), entry.name.as_str())))
+        .collect()
 }
 
 fn parse(name: &str, document: &Value) -> Result<Definition, String> {
@@ -228,7 +240,8 @@ fn parse(name: &str, document: &Value) -> Result<Definition, String> {
             let validator = validator.map_err(|error| format!("the schema of {}: {error}", definition.value.name))?;
             Ok(Definition::EventType(definition.value.name, Arc::new(validator)))
         }
-        _ => Err(format!("{name} is neither activity nor event type")),
+        Some(Document::Source(definition)) => Ok(Definition::Source(Arc::new(definition.value))),
+        _ => Err(format!("{name} is neither activity nor event type nor source")),
     }
 }
 

@@ -12,6 +12,7 @@ use spine_core::key::EventKey;
 use spine_core::names;
 use spine_nats::consume::Delivery;
 use spine_nats::wire;
+use time::OffsetDateTime;
 
 use crate::catalog::Snapshot;
 
@@ -48,12 +49,14 @@ pub(crate) struct Message<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) sequence: u64,
     pub(crate) deliveries: u64,
+    pub(crate) received_at: OffsetDateTime,
 }
 
 impl<'a> From<&'a Delivery> for Message<'a> {
     fn from(delivery: &'a Delivery) -> Self {
-        let Delivery { subject, headers, payload, stream_sequence, deliveries, .. } = delivery;
-        Self { subject, headers, payload, sequence: *stream_sequence, deliveries: *deliveries }
+        let Delivery { subject, headers, payload, .. } = delivery;
+        let (sequence, deliveries) = (delivery.stream_sequence, delivery.deliveries);
+        Self { subject, headers, payload, sequence, deliveries, received_at: delivery.received_at }
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn rule(message: Message<'_>, snapshot: &Snapshot, config: &Value) ->
 
 /// Who the event is, and the event itself if it may come in.
 pub(crate) fn admit(message: Message<'_>, snapshot: &Snapshot) -> (Identity, Result<Event, Rejection>) {
-    let Message { subject, payload, deliveries, .. } = message;
+    let Message { subject, payload, deliveries, received_at, .. } = message;
     let facts = admission::Delivery { subject, bytes: payload.len(), deliveries };
     let subject_type = names::type_of_subject(subject).unwrap_or(subject);
     if let Err(rejection) = admission::before_decode(&facts) {
@@ -92,7 +95,7 @@ pub(crate) fn admit(message: Message<'_>, snapshot: &Snapshot) -> (Identity, Res
         }
     };
     let identity = Identity::of_event(&event);
-    let result = check(&facts, &event, snapshot).map(|()| event);
+    let result = check(&facts, &event, received_at, snapshot).map(|()| event);
     (identity, result)
 }
 
@@ -115,8 +118,14 @@ fn stateful(event: &Event, snapshot: &Snapshot, config: &Value, verdicts: &mut [
     names
 }
 
-fn check(facts: &admission::Delivery<'_>, event: &Event, snapshot: &Snapshot) -> Result<(), Rejection> {
+fn check(
+    facts: &admission::Delivery<'_>,
+    event: &Event,
+    received_at: OffsetDateTime,
+    snapshot: &Snapshot,
+) -> Result<(), Rejection> {
     admission::after_decode(facts, event)?;
+    snapshot.sources.check(event, received_at)?;
     snapshot
         .schemas
         .validate(&event.event_type, &event.data)

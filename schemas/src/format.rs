@@ -4,21 +4,21 @@
 //! expressions, patterns or references between tasks, so much that it takes is refused by `spine check`.
 
 use serde_json::{Map, Value, json};
-use spine_core::activity::format::{ACTIVITY, ACTIVITY_TEST, EVENT_TYPE, Key, Object, Shape};
+use spine_core::activity::format::{ACTIVITY, ACTIVITY_TEST, EVENT_TYPE, Key, Object, SOURCE, Shape};
 
 /// The `$id` of the schema.
 pub const ID: &str = "urn:spine:schema:v1";
 
-/// The schema of one document: an activity, an event type, or a test of activities.
+/// The schema of one document: an activity, an event type, a source, or a test of activities.
 pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ID,
-        "title": "Spine: activities, event types and tests of activities",
+        "title": "Spine: activities, event types, sources and tests of activities",
         "type": "object",
         "required": ["kind"],
-        "properties": {"kind": {"enum": ["Activity", "EventType", "ActivityTest"]}},
-        "allOf": [of_kind("Activity", &ACTIVITY), of_kind("EventType", &EVENT_TYPE), of_kind("ActivityTest", &ACTIVITY_TEST)],
+        "properties": {"kind": {"enum": ["Activity", "EventType", "Source", "ActivityTest"]}},
+        "allOf": [of_kind("Activity", &ACTIVITY), of_kind("EventType", &EVENT_TYPE), of_kind("Source", &SOURCE), of_kind("ActivityTest", &ACTIVITY_TEST)],
         "$defs": {"pattern": pattern()},
     })
 }

@@ -37,6 +37,8 @@ pub const TABLES: &[(&str, &Object)] = &[
     ("debounce", &format::DEBOUNCE),
     ("batch", &format::BATCH),
     ("event type", &format::EVENT_TYPE_SPEC),
+    ("source", &format::SOURCE_SPEC),
+    ("source key", &format::SOURCE_KEY),
     ("test", &format::TEST_SPEC),
     ("case", &format::CASE),
     ("given", &format::GIVEN),

@@ -1,10 +1,10 @@
-//! `spine apply`: makes activities and event types current, all or nothing.
+//! `spine apply`: makes activities, event types and sources current, all or nothing.
 
 use anyhow::Context as _;
 use serde::Serialize;
 use spine_core::activity::{Document, Times, Trigger};
 use spine_runtime::config::Config;
-use spine_store::{Applied, ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store, rfc3339};
+use spine_store::{Applied, ApplyOptions, Change, Kind, NewDocument, NewRevision, Prune, Store, rfc3339};
 
 use crate::args::{Apply, Global};
 use crate::commands::files;
@@ -24,7 +24,9 @@ pub(crate) async fn run(global: &Global, options: &Apply) -> anyhow::Result<()> 
     let documents = files::to_apply(&options.files)?;
     come(&documents)?;
     if options.prune && documents.is_empty() {
-        return Err(invalid("the files hold no activity and no event type, so --prune would delete everything"));
+        return Err(invalid(
+            "the files hold no activity, no event type and no source, so --prune would delete everything",
+        ));
     }
     let config = connect::config(global)?;
     let prune = match options.prune {
@@ -74,9 +76,9 @@ async fn agreed(config: &Config, documents: &[Document], yes: bool) -> anyhow::R
 /// Writes the documents to the registry, then makes the schedules equal to it.
 pub(crate) async fn apply(config: &Config, documents: &[Document], options: ApplyOptions) -> anyhow::Result<Outcome> {
     let store = connect::store(config).await?;
-    let (activities, event_types) = wanted(documents);
+    let (activities, others) = wanted(documents);
     let dry_run = options.dry_run;
-    let applied = store.apply(&activities, &event_types, &author(), options).await.context("write the registry")?;
+    let applied = store.apply(&activities, &others, &author(), options).await.context("write the registry")?;
     match dry_run {
         true => Ok(Outcome { applied, schedules: Vec::new() }),
         false => scheduled(config, &store, applied, have_schedule(documents)).await,
@@ -104,18 +106,21 @@ pub(crate) async fn scheduled(
 }
 
 /// What the documents make of the registry.
-pub(crate) fn wanted(documents: &[Document]) -> (Vec<NewRevision>, Vec<NewEventType>) {
-    let (mut activities, mut event_types) = (Vec::new(), Vec::new());
+pub(crate) fn wanted(documents: &[Document]) -> (Vec<NewRevision>, Vec<NewDocument>) {
+    let (mut activities, mut others) = (Vec::new(), Vec::new());
     for document in documents {
         let (name, hash) = (document.name().to_owned(), document.hash().to_owned());
         let content = document.content().clone();
         match document {
             Document::Activity(_) => activities.push(NewRevision { name, hash, document: content }),
-            Document::EventType(_) => event_types.push(NewEventType { name, hash, document: content }),
+            Document::EventType(_) => {
+                others.push(NewDocument { kind: Kind::EventType, name, hash, document: content });
+            }
+            Document::Source(_) => others.push(NewDocument { kind: Kind::Source, name, hash, document: content }),
             Document::ActivityTest(_) => {}
         }
     }
-    (activities, event_types)
+    (activities, others)
 }
 
 /// Whether there is a schedule among the documents: it may have to be made again, although nothing changed.
@@ -124,7 +129,7 @@ fn have_schedule(documents: &[Document]) -> bool {
         Document::Activity(definition) => {
             definition.value.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)))
         }
-        Document::EventType(_) | Document::ActivityTest(_) => false,
+        Document::EventType(_) | Document::Source(_) | Document::ActivityTest(_) => false,
     })
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Serialize;
 use serde_json::Value;
-use spine_core::activity::Document;
 use spine_store::{Kind, Store};
 
 use crate::args::{Diff, Global};
@@ -39,17 +38,22 @@ async fn differences(global: &Global, options: &Diff) -> anyhow::Result<Vec<Diff
     let mut held = held(&store).await?;
     let mut differences = Vec::new();
     for document in &documents {
-        let kind = if matches!(document, Document::Activity(_)) { Kind::Activity } else { Kind::EventType };
+        let kind = kind_of(document.kind());
         let before = held.remove(&(kind.as_str(), document.name().to_owned()));
         differences.extend(difference(kind, document.name(), before.as_ref(), Some(document.content())));
     }
     if options.prune {
         for ((kind, name), before) in &held {
-            let kind = if *kind == Kind::Activity.as_str() { Kind::Activity } else { Kind::EventType };
-            differences.extend(difference(kind, name, Some(before), None));
+            differences.extend(difference(kind_of(kind), name, Some(before), None));
         }
     }
     Ok(differences)
+}
+
+/// The kind that a document says it is of.
+fn kind_of(word: &str) -> Kind {
+    let kinds = [Kind::Activity, Kind::Source];
+    kinds.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::EventType)
 }
 
 /// Everything that is current, by kind and name.
@@ -59,9 +63,10 @@ async fn held(store: &Store) -> anyhow::Result<BTreeMap<(&'static str, String), 
     let documents: BTreeMap<String, Value> = store.documents(&hashes).await?.into_iter().collect();
     let activities = state.activities.into_iter().map(|entry| (Kind::Activity.as_str(), entry.name, entry.hash));
     let types = state.event_types.into_iter().map(|entry| (Kind::EventType.as_str(), entry.name, entry.hash));
+    let sources = state.sources.into_iter().map(|entry| (Kind::Source.as_str(), entry.name, entry.hash));
     let entry =
         |(kind, name, hash): (&'static str, String, String)| Some(((kind, name), documents.get(&hash)?.clone()));
-    Ok(activities.chain(types).filter_map(entry).collect())
+    Ok(activities.chain(types).chain(sources).filter_map(entry).collect())
 }
 
 fn difference(kind: Kind, name: &str, before: Option<&Value>, after: Option<&Value>) -> Option<Difference> {

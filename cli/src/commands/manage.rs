@@ -96,6 +96,7 @@ pub(crate) fn unknown(kind: Kind, name: &str, known: &[String]) -> anyhow::Error
     let (what, list) = match kind {
         Kind::Activity => ("activity", "spine get"),
         Kind::EventType => ("event type", "spine get event-types"),
+        Kind::Source => ("source", "spine get sources"),
     };
     match words::nearest(name, &known) {
         Some(near) => anyhow!("there is no {what} {name:?}; did you mean {near:?}?"),
@@ -107,5 +108,6 @@ pub(crate) async fn names(store: &Store, kind: Kind) -> Result<Vec<String>, Stor
     Ok(match kind {
         Kind::Activity => store.list_activities().await?.into_iter().map(|row| row.name).collect(),
         Kind::EventType => store.list_event_types().await?.into_iter().map(|row| row.name).collect(),
+        Kind::Source => store.list_sources().await?.into_iter().map(|row| row.name).collect(),
     })
 }

@@ -9,6 +9,7 @@ mod dlq;
 mod explain;
 mod files;
 mod get;
+mod keys;
 mod kind;
 mod manage;
 mod outbox;
@@ -79,6 +80,7 @@ async fn dispatch(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Enable(options) => manage::toggle(&global, &options, true).await,
         Command::Disable(options) => manage::toggle(&global, &options, false).await,
         Command::Delete(options) => manage::delete(&global, &options).await,
+        Command::Keys(command) => keys::run(&global, &command),
         Command::Publish(options) => publish::run(&global, &options).await,
         Command::Runs(options) => runs::run(&global, &options).await,
         Command::Tasks(options) => tasks::run(&global, &options).await,

@@ -8,11 +8,17 @@ use spine_core::event::Event;
 use spine_nats::wire;
 
 use crate::args::{Global, Mode, Publish};
+use crate::commands::keys;
 use crate::failure::invalid;
 use crate::{connect, output};
 
 pub(crate) async fn run(global: &Global, options: &Publish) -> anyhow::Result<()> {
-    let event = event(options)?;
+    let mut event = event(options)?;
+    if let Some(file) = &options.sign {
+        let key = keys::read(file)?;
+        let id = options.key_id.clone().unwrap_or_else(|| key.public_key().id());
+        key.sign(&mut event, &id);
+    }
     let client = connect::nats(&connect::config(global)?, "spine publish").await?;
     let mode = match options.mode {
         Mode::Structured => wire::Mode::Structured,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use spine_store::{ChangeRow, History, Kind, RevisionInfo, Store};
+use spine_store::{ChangeRow, DocumentRow, History, Kind, RevisionInfo, Store};
 
 use crate::args::{self, Global, Show};
 use crate::commands::kind;
@@ -29,8 +29,11 @@ pub(crate) async fn run(global: &Global, options: &Show) -> anyhow::Result<()> {
     let (kind, name) = wanted(&options.what)?;
     let store = connect::store(&connect::config(global)?).await?;
     let shown = match (kind, options.revision) {
-        (Kind::EventType, Some(_)) => return Err(invalid("an event type has no revisions")),
-        (Kind::EventType, None) => event_type(&store, name).await?,
+        (Kind::EventType | Kind::Source, Some(_)) => {
+            return Err(invalid("only an activity has revisions"));
+        }
+        (Kind::EventType, None) => one(&store, kind, name, store.list_event_types().await?).await?,
+        (Kind::Source, None) => one(&store, kind, name, store.list_sources().await?).await?,
         (Kind::Activity, revision) => activity(&store, name, revision).await?,
     };
     output::print(global.output, &shown, people)
@@ -41,7 +44,7 @@ fn wanted(what: &[String]) -> anyhow::Result<(Kind, &str)> {
     match what {
         [name] => Ok((Kind::Activity, name)),
         [word, name, ..] => Ok((kind::named(word)?, name)),
-        [] => Err(invalid("name an activity, or `event-type` and a type")),
+        [] => Err(invalid("name an activity, or a kind (`event-type`, `source`) and a name")),
     }
 }
 
@@ -71,11 +74,11 @@ async fn activity(store: &Store, name: &str, revision: Option<u32>) -> anyhow::R
     })
 }
 
-async fn event_type(store: &Store, name: &str) -> anyhow::Result<Shown> {
-    let rows = store.list_event_types().await?;
+/// An event type or a source.
+async fn one(store: &Store, kind: Kind, name: &str, rows: Vec<DocumentRow>) -> anyhow::Result<Shown> {
     let Some(row) = rows.iter().find(|row| row.name == name) else {
         let known: Vec<String> = rows.into_iter().map(|row| row.name).collect();
-        return Err(unknown(Kind::EventType, name, &known));
+        return Err(unknown(kind, name, &known));
     };
     let document = store.documents(std::slice::from_ref(&row.hash)).await?.pop();
     Ok(Shown {

@@ -77,8 +77,10 @@ pub(crate) fn predict(definitions: &Definitions, bytes: &[u8], given: &Given) ->
     let subject = names::event_subject(&event.event_type);
     let delivery = Delivery { subject: &subject, bytes: bytes.len(), deliveries: 1 };
     let schema = || definitions.schemas.validate(&event.event_type, &event.data);
-    let admitted =
-        admission::before_decode(&delivery).and_then(|()| admission::after_decode(&delivery, &event)).and_then(|()| {
+    let admitted = admission::before_decode(&delivery)
+        .and_then(|()| admission::after_decode(&delivery, &event))
+        .and_then(|()| definitions.sources.check(&event, time::OffsetDateTime::now_utc()))
+        .and_then(|()| {
             schema().map_err(|detail| Rejection::new(spine_core::decision::DeadReason::SchemaViolation, detail))
         });
     if let Err(rejection) = admitted {

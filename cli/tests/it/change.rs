@@ -182,7 +182,7 @@ async fn without_the_registry_routers_go_on_and_the_others_say_so() {
 async fn project(writer: &mut Writer, version: u64, document: Value) {
     let hash = canonical::hash(&document);
     let entry = ActivityEntry { name: "echo".into(), revision: 1, hash: hash.clone(), enabled: true };
-    let state = CatalogState { version, activities: vec![entry], event_types: Vec::new() };
+    let state = CatalogState { version, activities: vec![entry], ..CatalogState::default() };
     writer.write(&state, &[(hash, document)]).await.unwrap();
 }
 

@@ -23,6 +23,7 @@ mod people;
 mod registry;
 mod runs;
 mod schedules;
+mod sources;
 mod tasks;
 mod tasks_http;
 mod tasks_nats;

@@ -1,7 +1,12 @@
 //! Whether an event may come in: pure checks, in the order in which a router makes them.
 //!
-//! Between [`before_decode`] and [`after_decode`] stands the decoding itself, after them the payload
-//! schema of the event's type; both end in a [`Rejection`] too.
+//! Between [`before_decode`] and [`after_decode`] stands the decoding itself, after them [`Sources`] says
+//! whether the source may send this, and last comes the payload schema of the event's type; all of them
+//! end in a [`Rejection`].
+
+mod sources;
+
+pub use sources::Sources;
 
 use serde_json::Value;
 

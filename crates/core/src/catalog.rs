@@ -23,6 +23,9 @@ pub struct CatalogState {
     pub activities: Vec<ActivityEntry>,
     /// Each known event type, by name.
     pub event_types: Vec<EventTypeEntry>,
+    /// Who may send what, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceEntry>,
 }
 
 /// The value under [`crate::names::CATALOG_HEAD`]: which pages are the current state.
@@ -42,6 +45,9 @@ pub struct CatalogPage {
     pub activities: Vec<ActivityEntry>,
     /// Some of its event types, by name.
     pub event_types: Vec<EventTypeEntry>,
+    /// Some of its sources, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceEntry>,
 }
 
 /// The current revision of one activity.
@@ -68,11 +74,21 @@ pub struct EventTypeEntry {
     pub hash: String,
 }
 
+/// One document of who may send what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceEntry {
+    /// Its name.
+    pub name: String,
+    /// The hash of its document.
+    pub hash: String,
+}
+
 impl CatalogState {
     /// The state cut into pages, each with its hash. Where an entry stands depends on its name alone, as long
     /// as the number of pages, a power of two, stays the same.
     pub fn pages(&self) -> Vec<(String, CatalogPage)> {
-        let entries = self.activities.len() + self.event_types.len();
+        let entries = self.activities.len() + self.event_types.len() + self.sources.len();
         let mut pages = vec![CatalogPage::default(); entries.div_ceil(ENTRIES_PER_PAGE).next_power_of_two()];
         let count = pages.len();
         for entry in &self.activities {
@@ -80,6 +96,9 @@ impl CatalogState {
         }
         for entry in &self.event_types {
             pages[page_of(&entry.name, count)].event_types.push(entry.clone());
+        }
+        for entry in &self.sources {
+            pages[page_of(&entry.name, count)].sources.push(entry.clone());
         }
         pages.into_iter().map(|page| (canonical::hash(&serde_json::json!(page)), page)).collect()
     }
@@ -90,17 +109,20 @@ impl CatalogState {
         for page in pages {
             state.activities.extend(page.activities.iter().cloned());
             state.event_types.extend(page.event_types.iter().cloned());
+            state.sources.extend(page.sources.iter().cloned());
         }
         state.activities.sort_by(|a, b| a.name.cmp(&b.name));
         state.event_types.sort_by(|a, b| a.name.cmp(&b.name));
+        state.sources.sort_by(|a, b| a.name.cmp(&b.name));
         state
     }
 
     /// The hashes of all its documents, each once, sorted.
     pub fn hashes(&self) -> Vec<&str> {
         let activities = self.activities.iter().map(|entry| entry.hash.as_str());
-        let mut hashes: Vec<&str> =
-            activities.chain(self.event_types.iter().map(|entry| entry.hash.as_str())).collect();
+        let event_types = self.event_types.iter().map(|entry| entry.hash.as_str());
+        let sources = self.sources.iter().map(|entry| entry.hash.as_str());
+        let mut hashes: Vec<&str> = activities.chain(event_types).chain(sources).collect();
         hashes.sort_unstable();
         hashes.dedup();
         hashes
@@ -135,7 +157,8 @@ mod tests {
             enabled: true,
         };
         let event_types = vec![EventTypeEntry { name: "com.shop.x".into(), hash: "sha256:x".into() }];
-        CatalogState { version: 7, activities: (0..count).map(entry).collect(), event_types }
+        let sources = vec![SourceEntry { name: "shop".into(), hash: "sha256:s".into() }];
+        CatalogState { version: 7, activities: (0..count).map(entry).collect(), event_types, sources }
     }
 
     #[test]

@@ -113,6 +113,10 @@ pub enum DeadReason {
     SubjectMismatch,
     /// It has more bytes than an event may have.
     TooLarge,
+    /// Its source may not send its type.
+    Unauthorized,
+    /// Its signature is wrong, or is not there and has to be.
+    BadSignature,
     /// Its data does not meet the schema of its type.
     SchemaViolation,
     /// Too many runs stand between it and the outside world: a loop.
@@ -127,10 +131,12 @@ pub enum DeadReason {
 
 impl DeadReason {
     /// All of them.
-    pub const ALL: [DeadReason; 8] = [
+    pub const ALL: [DeadReason; 10] = [
         DeadReason::InvalidEvent,
         DeadReason::SubjectMismatch,
         DeadReason::TooLarge,
+        DeadReason::Unauthorized,
+        DeadReason::BadSignature,
         DeadReason::SchemaViolation,
         DeadReason::TooManyHops,
         DeadReason::TooManyDeliveries,
@@ -144,6 +150,8 @@ impl DeadReason {
             DeadReason::InvalidEvent => "invalid_event",
             DeadReason::SubjectMismatch => "subject_mismatch",
             DeadReason::TooLarge => "too_large",
+            DeadReason::Unauthorized => "unauthorized",
+            DeadReason::BadSignature => "bad_signature",
             DeadReason::SchemaViolation => "schema_violation",
             DeadReason::TooManyHops => "too_many_hops",
             DeadReason::TooManyDeliveries => "too_many_deliveries",

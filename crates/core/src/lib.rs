@@ -21,6 +21,7 @@ pub mod pattern;
 pub mod planning;
 pub mod rehearsal;
 pub mod run;
+pub mod signature;
 pub mod subject;
 pub mod ticks;
 pub mod words;

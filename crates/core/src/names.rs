@@ -45,6 +45,11 @@ pub const HOPS_EXTENSION: &str = "spinehops";
 /// CloudEvents extension on what a run emits: the run's id.
 pub const RUN_EXTENSION: &str = "spinerun";
 
+/// CloudEvents extension: the signature of the event, in base64.
+pub const SIGNATURE_EXTENSION: &str = "spinesignature";
+/// CloudEvents extension: which key the signature was made with.
+pub const KEY_ID_EXTENSION: &str = "spinekeyid";
+
 /// The prefix of the types of our own events.
 pub const OWN_TYPES: &str = "com.spine.";
 /// Type of the event that a schedule's tick stands for.

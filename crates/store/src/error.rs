@@ -73,6 +73,14 @@ pub enum StoreError {
         /// Its name.
         name: String,
     },
+    /// Two documents say who may send what for the same `source`.
+    #[error("apply sources that name {pattern:?} twice: {names}; only one document can rule it")]
+    SameSource {
+        /// The `source` of both.
+        pattern: String,
+        /// Their names.
+        names: String,
+    },
 }
 
 impl StoreError {

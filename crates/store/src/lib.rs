@@ -47,7 +47,7 @@ pub use pauses::PauseRow;
 pub use people::{Answer, HumanFilter, HumanKey, HumanStatus, HumanTask, PeopleError};
 pub use query::{MAX_BYTES, MAX_ROWS, QueryDatabase, QueryError};
 pub use registry::{
-    ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, EventTypeRow, History, Kind, NewEventType,
+    ActivityRow, Applied, ApplyOptions, Change, ChangeRow, CurrentRevision, DocumentRow, History, Kind, NewDocument,
     NewRevision, Prune, RegistryChanges, RevisionInfo, RevisionRow,
 };
 pub use retry::{Retried, RetryFrom};

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use spine_core::catalog::CatalogState;
 
-pub use apply::{ApplyOptions, NewEventType, NewRevision, Prune};
+pub use apply::{ApplyOptions, NewDocument, NewRevision, Prune};
 pub use change::{Applied, Change, Kind};
 pub use history::{ChangeRow, History, RevisionInfo};
 
@@ -45,10 +45,10 @@ pub struct ActivityRow {
     pub updated_by: String,
 }
 
-/// One event type.
+/// One event type, or one source.
 #[derive(Clone, Debug, Serialize)]
-pub struct EventTypeRow {
-    /// The type.
+pub struct DocumentRow {
+    /// Its name.
     pub name: String,
     /// The hash of its document.
     pub hash: String,
@@ -99,21 +99,26 @@ impl Store {
                     join activity_revision r on r.activity = a.name and r.revision = a.current_revision), '[]'),
                 'eventTypes', coalesce((
                     select json_agg(json_build_object('name', name, 'hash', content_hash) order by name collate "C")
-                    from event_type), '[]'))"#,
+                    from event_type), '[]'),
+                'sources', coalesce((
+                    select json_agg(json_build_object('name', name, 'hash', content_hash) order by name collate "C")
+                    from event_source), '[]'))"#,
         )
         .fetch_one(&self.pool)
         .await?;
         Ok(head.0)
     }
 
-    /// The documents with these hashes, in no particular order. One is missing if an event type has been
+    /// The documents with these hashes, in no particular order. One is missing if an event type or a source has been
     /// changed since its hash was read: then read the head again.
     pub async fn documents(&self, hashes: &[String]) -> Result<Vec<(String, Value)>, StoreError> {
         let rows: Vec<(String, Json<Value>)> = sqlx::query_as(
             "select distinct on (content_hash) content_hash, document from (
                 select content_hash, document from activity_revision where content_hash = any($1)
                 union all
-                select content_hash, document from event_type where content_hash = any($1)) d",
+                select content_hash, document from event_type where content_hash = any($1)
+                union all
+                select content_hash, document from event_source where content_hash = any($1)) d",
         )
         .bind(hashes)
         .fetch_all(&self.pool)
@@ -144,20 +149,33 @@ impl Store {
     }
 
     /// All event types, by name.
-    pub async fn list_event_types(&self) -> Result<Vec<EventTypeRow>, StoreError> {
-        let rows = sqlx::query(
+    pub async fn list_event_types(&self) -> Result<Vec<DocumentRow>, StoreError> {
+        self.list_documents(
             r#"select name, content_hash, updated_at, updated_by from event_type order by name collate "C""#,
         )
-        .try_map(|row: PgRow| {
-            Ok(EventTypeRow {
-                name: row.try_get("name")?,
-                hash: row.try_get("content_hash")?,
-                updated_at: row.try_get("updated_at")?,
-                updated_by: row.try_get("updated_by")?,
+        .await
+    }
+
+    /// All sources, by name.
+    pub async fn list_sources(&self) -> Result<Vec<DocumentRow>, StoreError> {
+        self.list_documents(
+            r#"select name, content_hash, updated_at, updated_by from event_source order by name collate "C""#,
+        )
+        .await
+    }
+
+    async fn list_documents(&self, query: &'static str) -> Result<Vec<DocumentRow>, StoreError> {
+        let rows = sqlx::query(query)
+            .try_map(|row: PgRow| {
+                Ok(DocumentRow {
+                    name: row.try_get("name")?,
+                    hash: row.try_get("content_hash")?,
+                    updated_at: row.try_get("updated_at")?,
+                    updated_by: row.try_get("updated_by")?,
+                })
             })
-        })
-        .fetch_all(&self.pool)
-        .await?;
+            .fetch_all(&self.pool)
+            .await?;
         Ok(rows)
     }
 

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use spine_core::admission::{self, Delivery, Rejection};
-use spine_core::catalog::{CatalogState, EventTypeEntry};
+use spine_core::catalog::{CatalogState, EventTypeEntry, SourceEntry};
 use spine_core::decision::DeadReason;
 use spine_core::event::{Data, Event};
+use spine_core::signature::PrivateKey;
 use spine_nats::catalog::Catalog;
 use spine_runtime::metrics::labels::{Arrival, Request};
 use spine_schemas::PayloadSchemas;
@@ -123,4 +124,35 @@ async fn data_that_does_not_meet_its_schema_is_refused_in_the_routers_words() {
         (answer(ingress.structured(&costly)).await.0 == 202).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_its_source_may_not_send_or_has_not_signed_is_refused_in_the_routers_words() {
+    let ingress = ingress("").await;
+    let key = PrivateKey::from_seed(&[1; 32]).unwrap();
+    let spec = json!({"source": "/shop", "types": ["com.shop.order"], "signature": "required",
+        "keys": [{"id": "k", "publicKey": key.public_key().to_string()}]});
+    let document = json!({"apiVersion": "spine/v1", "kind": "Source", "metadata": {"name": "shop"}, "spec": spec});
+    let entry = SourceEntry { name: "shop".into(), hash: "sha256:shop".into() };
+    let state = CatalogState { version: 1, sources: vec![entry.clone()], ..CatalogState::default() };
+    Catalog::new(ingress.jetstream.clone()).writer().write(&state, &[(entry.hash, document)]).await.unwrap();
+
+    let unsigned = wait::until("the ingress has the source", PATIENCE, async || {
+        let (status, body) = answer(ingress.structured(&event("1"))).await;
+        (status != 202).then_some((status, body))
+    });
+    let (status, body) = unsigned.await;
+    let words = "bad_signature: Source shop refuses the signature: there is no `spinesignature`";
+    assert_eq!((status, body["code"].as_str(), body["detail"].as_str()), (403, Some("forbidden"), Some(words)));
+    let mut other = event("2");
+    other["type"] = json!("com.shop.other");
+    let words = "unauthorized: Source shop lets \"/shop\" not send type \"com.shop.other\"";
+    refused(ingress.structured(&other), 403, "forbidden", words).await;
+
+    let mut signed = Event::from_json(event("3").to_string().as_bytes()).unwrap();
+    key.sign(&mut signed, "k");
+    let (status, body) = answer(ingress.structured(&signed.to_json())).await;
+    assert_eq!(status, 202, "{body}");
+    let stored = ingress.stored(body["sequence"].as_u64().unwrap()).await.unwrap();
+    assert!(key.public_key().verifies(&stored), "the signature outlives the ingress");
 }

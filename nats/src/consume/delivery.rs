@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, AckKind};
 use bytes::Bytes;
+use time::OffsetDateTime;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
@@ -40,15 +41,17 @@ pub struct Delivery {
     pub stream_sequence: u64,
     /// How often it has been delivered, this time included.
     pub deliveries: u64,
+    /// When the stream took it.
+    pub received_at: OffsetDateTime,
     handle: jetstream::Message,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Delivery {
     pub(super) fn new(mut handle: jetstream::Message, slot: Option<OwnedSemaphorePermit>) -> Result<Self, String> {
-        let (stream_sequence, deliveries) = {
+        let (stream_sequence, deliveries, received_at) = {
             let info = handle.info().map_err(|error| error.to_string())?;
-            (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(u64::MAX))
+            (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(u64::MAX), info.published)
         };
         Ok(Self {
             subject: handle.subject.to_string(),
@@ -56,6 +59,7 @@ impl Delivery {
             payload: std::mem::take(&mut handle.message.payload),
             stream_sequence,
             deliveries,
+            received_at,
             handle,
             _slot: slot,
         })

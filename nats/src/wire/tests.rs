@@ -2,6 +2,7 @@ use cloudevents::AttributesReader as _;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use serde_json::json;
+use spine_core::signature::PrivateKey;
 
 use super::*;
 
@@ -132,5 +133,22 @@ proptest! {
         let mut map = HeaderMap::new();
         pairs.iter().for_each(|(name, value)| map.append(name.as_str(), value.as_str()));
         let _ = decode(&map, &payload);
+    }
+}
+
+#[test]
+fn a_signature_holds_in_both_modes() {
+    let key = PrivateKey::from_seed(&[7; 32]).unwrap();
+    for data in [Data::None, Data::Json(json!({"b": [1, 2.50], "a": "\u{e9}"})), Data::Binary(vec![0, 255])] {
+        let mut event = Event::new("com.shop.order", "/till", "1");
+        event.subject = Some("K\u{e4}se \"x\"".into());
+        event.extensions.insert("priority".into(), json!(7));
+        event.extensions.insert("urgent".into(), json!(true));
+        event.data = data;
+        key.sign(&mut event, "till");
+        for mode in [Mode::Structured, Mode::Binary] {
+            let (headers, payload) = encode(&event, mode).unwrap();
+            assert!(key.public_key().verifies(&decode(&headers, &payload).unwrap()), "{mode:?} {event:?}");
+        }
     }
 }

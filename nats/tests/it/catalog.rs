@@ -12,7 +12,7 @@ use crate::server::Server;
 fn state(version: u64, hashes: &[&str]) -> CatalogState {
     let entry =
         |hash: &&str| ActivityEntry { name: format!("a-{hash}"), revision: 1, hash: (*hash).into(), enabled: true };
-    CatalogState { version, activities: hashes.iter().map(entry).collect(), event_types: Vec::new() }
+    CatalogState { version, activities: hashes.iter().map(entry).collect(), ..CatalogState::default() }
 }
 
 fn documents(hashes: &[&str]) -> Vec<(String, Value)> {

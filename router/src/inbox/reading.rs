@@ -38,6 +38,7 @@ fn item(message: &Message, snapshot: &Snapshot, specs: &KnownSpecs, config: &Val
         payload: &message.payload,
         sequence: message.sequence,
         deliveries: 1,
+        received_at: message.received_at,
     };
     let event = ruling::admit(facts, snapshot).1.ok()?;
     let instance = |signal: Signal<'_>| {

@@ -8,6 +8,7 @@ mod instance;
 mod parse;
 mod response;
 mod schedule;
+mod source;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ pub use flow::{Batch, Debounce, Flow, Rate, Singleton};
 pub use instance::{Instance, SetState};
 pub use response::{Output, Response, Status};
 pub use schedule::{Calendar, Missed, MissedPolicy, Overlap, Rhythm, ScheduleSpec, ScheduleTrigger, Times};
+pub use source::{Signing, Source, SourceKey};
 pub use work::{Exchange, Until, Work};
 
 /// The `apiVersion` of every document.
@@ -93,6 +95,14 @@ impl TypePattern {
         match text.strip_suffix('*') {
             Some(prefix) => Self::Prefix(prefix.to_owned()),
             None => Self::Exact(text.to_owned()),
+        }
+    }
+
+    /// Whether it stands for this type.
+    pub fn matches(&self, event_type: &str) -> bool {
+        match self {
+            Self::Exact(name) => name == event_type,
+            Self::Prefix(prefix) => event_type.starts_with(prefix.as_str()),
         }
     }
 }

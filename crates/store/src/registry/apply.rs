@@ -20,16 +20,41 @@ pub struct NewRevision {
     pub document: Value,
 }
 
-/// An event type as it shall be.
+/// An event type or a source as it shall be: only the last one counts, there are no revisions.
 #[derive(Clone, Debug)]
-pub struct NewEventType {
-    /// The type.
+pub struct NewDocument {
+    /// Which of both.
+    pub kind: Kind,
+    /// Its name.
     pub name: String,
     /// The hash of the document's canonical text.
     pub hash: String,
-    /// The event type.
+    /// The document.
     pub document: Value,
 }
+
+/// The kinds without revisions, each with the statements that make one of them what it is.
+struct Statements {
+    current: &'static str,
+    upsert: &'static str,
+    others: &'static str,
+}
+
+const EVENT_TYPES: Statements = Statements {
+    current: "select content_hash from event_type where name = $1",
+    upsert: "insert into event_type (name, content_hash, document, updated_by) values ($1, $2, $3::json, $4)
+        on conflict (name) do update set content_hash = excluded.content_hash,
+            document = excluded.document, updated_by = excluded.updated_by, updated_at = now()",
+    others: "select name from event_type where name <> all($1)",
+};
+
+const SOURCES: Statements = Statements {
+    current: "select content_hash from event_source where name = $1",
+    upsert: "insert into event_source (name, content_hash, document, updated_by) values ($1, $2, $3::json, $4)
+        on conflict (name) do update set content_hash = excluded.content_hash,
+            document = excluded.document, updated_by = excluded.updated_by, updated_at = now()",
+    others: "select name from event_source where name <> all($1)",
+};
 
 /// How documents are applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +65,7 @@ pub struct ApplyOptions {
     pub dry_run: bool,
 }
 
-/// What becomes of activities and event types that are not applied.
+/// What becomes of activities, event types and sources that are not applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Prune {
     /// They stay.
@@ -54,31 +79,35 @@ pub enum Prune {
 
 impl Store {
     /// Makes all of these current, or none: one transaction, serialised with every other change. The results
-    /// stand in the order of the arguments, activities first, and after them what was pruned.
+    /// stand in the order of the arguments, activities first, and after them what was pruned. Fails with
+    /// [`StoreError::SameSource`] if two sources would have the same `source`.
     pub async fn apply(
         &self,
         activities: &[NewRevision],
-        event_types: &[NewEventType],
+        documents: &[NewDocument],
         by: &str,
         options: ApplyOptions,
     ) -> Result<Vec<Applied>, StoreError> {
-        refuse_repeats("activity", activities.iter().map(|new| new.name.as_str()))?;
-        refuse_repeats("event type", event_types.iter().map(|new| new.name.as_str()))?;
+        let named = activities.iter().map(|new| (Kind::Activity, new.name.as_str()));
+        refuse_repeats(named.chain(documents.iter().map(|new| (new.kind, new.name.as_str()))))?;
         let mut changing = self.change(by, None).await?;
         for new in activities {
             apply_activity(&mut changing, new).await?;
         }
-        for new in event_types {
-            apply_event_type(&mut changing, new).await?;
+        for new in documents {
+            apply_document(&mut changing, new).await?;
         }
         if options.prune != Prune::Nothing {
             let kept: Vec<String> = activities.iter().map(|new| new.name.clone()).collect();
             let others = "select name from activity where name <> all($1)";
             prune(&mut changing, Kind::Activity, others, &kept, &options.prune).await?;
-            let kept: Vec<String> = event_types.iter().map(|new| new.name.clone()).collect();
-            let others = "select name from event_type where name <> all($1)";
-            prune(&mut changing, Kind::EventType, others, &kept, &options.prune).await?;
+            for (kind, statements) in [(Kind::EventType, EVENT_TYPES), (Kind::Source, SOURCES)] {
+                let kept =
+                    documents.iter().filter(|new| new.kind == kind).map(|new| new.name.clone()).collect::<Vec<_>>();
+                prune(&mut changing, kind, statements.others, &kept, &options.prune).await?;
+            }
         }
+        refuse_same_source(changing.connection()).await?;
         if options.dry_run { changing.abandon().await } else { changing.commit().await }
     }
 }
@@ -176,39 +205,45 @@ async fn insert_revision(
     Ok(())
 }
 
-async fn apply_event_type(changing: &mut Changing, new: &NewEventType) -> Result<(), StoreError> {
+async fn apply_document(changing: &mut Changing, new: &NewDocument) -> Result<(), StoreError> {
     let by = changing.by();
-    let current: Option<String> = sqlx::query_scalar("select content_hash from event_type where name = $1")
-        .bind(&new.name)
-        .fetch_optional(changing.connection())
-        .await?;
+    let statements = if new.kind == Kind::Source { SOURCES } else { EVENT_TYPES };
+    let current: Option<String> =
+        sqlx::query_scalar(statements.current).bind(&new.name).fetch_optional(changing.connection()).await?;
     let change = match current {
         Some(hash) if hash == new.hash => Change::Unchanged,
         Some(_) => Change::Updated,
         None => Change::Created,
     };
     if change != Change::Unchanged {
-        sqlx::query(
-            "insert into event_type (name, content_hash, document, updated_by) values ($1, $2, $3::json, $4)
-            on conflict (name) do update set content_hash = excluded.content_hash,
-                document = excluded.document, updated_by = excluded.updated_by, updated_at = now()",
-        )
-        .bind(&new.name)
-        .bind(&new.hash)
-        .bind(row::text(&new.document)?)
-        .bind(by)
-        .execute(changing.connection())
-        .await?;
+        sqlx::query(statements.upsert)
+            .bind(&new.name)
+            .bind(&new.hash)
+            .bind(row::text(&new.document)?)
+            .bind(by)
+            .execute(changing.connection())
+            .await?;
     }
-    changing.note(Applied { kind: Kind::EventType, name: new.name.clone(), revision: None, previous: None, change });
+    changing.note(Applied { kind: new.kind, name: new.name.clone(), revision: None, previous: None, change });
     Ok(())
 }
 
-fn refuse_repeats<'a>(kind: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+/// Two documents for one source would each say who may send what, and only one could count.
+async fn refuse_same_source(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let twice: Option<(String, Vec<String>)> = sqlx::query_as(
+        r#"select document->'spec'->>'source', array_agg(name order by name collate "C")
+        from event_source group by 1 having count(*) > 1 limit 1"#,
+    )
+    .fetch_optional(connection)
+    .await?;
+    twice.map_or(Ok(()), |(pattern, names)| Err(StoreError::SameSource { pattern, names: names.join(", ") }))
+}
+
+fn refuse_repeats<'a>(named: impl Iterator<Item = (Kind, &'a str)>) -> Result<(), StoreError> {
     let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(StoreError::NamedTwice { kind, name: name.to_owned() });
+    for (kind, name) in named {
+        if !seen.insert((kind.as_str(), name)) {
+            return Err(StoreError::NamedTwice { kind: kind.as_str(), name: name.to_owned() });
         }
     }
     Ok(())

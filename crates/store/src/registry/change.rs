@@ -13,6 +13,8 @@ pub enum Kind {
     Activity,
     /// An event type.
     EventType,
+    /// Who may send what.
+    Source,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
         match self {
             Kind::Activity => "Activity",
             Kind::EventType => "EventType",
+            Kind::Source => "Source",
         }
     }
 
@@ -29,6 +32,7 @@ impl Kind {
         match self {
             Kind::Activity => "activity",
             Kind::EventType => "event_type",
+            Kind::Source => "source",
         }
     }
 }

@@ -110,6 +110,7 @@ pub(super) async fn delete(changing: &mut Changing, kind: Kind, name: &str) -> R
     let statement = match kind {
         Kind::Activity => "delete from activity where name = $1 returning current_revision as revision",
         Kind::EventType => "delete from event_type where name = $1 returning null::integer as revision",
+        Kind::Source => "delete from event_source where name = $1 returning null::integer as revision",
     };
     let found: Option<Option<i32>> =
         sqlx::query_scalar(statement).bind(name).fetch_optional(changing.connection()).await?;

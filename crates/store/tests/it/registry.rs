@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use spine_core::canonical;
-use spine_store::{ApplyOptions, Change, Kind, NewEventType, NewRevision, Prune, Store, StoreError};
+use spine_store::{ApplyOptions, Change, Kind, NewDocument, NewRevision, Prune, Store, StoreError};
 use spine_testkit::postgres::psql;
 use tokio::task::JoinSet;
 
@@ -16,8 +16,8 @@ fn activity(name: &str, document: Value) -> NewRevision {
     NewRevision { name: name.into(), hash: canonical::hash(&document), document }
 }
 
-fn event_type(name: &str, document: Value) -> NewEventType {
-    NewEventType { name: name.into(), hash: canonical::hash(&document), document }
+fn event_type(name: &str, document: Value) -> NewDocument {
+    NewDocument { kind: Kind::EventType, name: name.into(), hash: canonical::hash(&document), document }
 }
 
 #[tokio::test]
@@ -241,4 +241,23 @@ async fn concurrent_changes_are_as_if_they_had_come_one_after_the_other() {
         stores[1].list_activities().await.unwrap().into_iter().map(|row| (row.name, (row.revision, row.enabled)));
     assert_eq!(standing.collect::<BTreeMap<_, _>>(), replayed, "the log, replayed, gives what is there");
     assert!(psql(database.url(), "delete from registry_change").await.is_err(), "the log is append-only");
+}
+
+#[tokio::test]
+async fn two_documents_for_one_source_are_refused() {
+    let store = store().await;
+    let source = |name: &str, source: &str| {
+        let document = json!({"metadata": {"name": name}, "spec": {"source": source}});
+        NewDocument { kind: Kind::Source, name: name.into(), hash: canonical::hash(&document), document }
+    };
+    store.apply(&[], &[source("a", "/shop"), source("b", "/till")], "ada", APPLY).await.unwrap();
+    assert_eq!(store.catalog_state().await.unwrap().sources.len(), 2);
+    assert_eq!(store.list_sources().await.unwrap()[1].name, "b");
+    let error = store.apply(&[], &[source("c", "/till")], "ada", APPLY).await.unwrap_err();
+    assert!(matches!(&error, StoreError::SameSource { names, .. } if names == "b, c"), "{error}");
+    // They may change places, since only the end counts.
+    store.apply(&[], &[source("a", "/till"), source("b", "/shop")], "ada", APPLY).await.unwrap();
+    let pruned = ApplyOptions { prune: Prune::Everything, dry_run: false };
+    let applied = store.apply(&[], &[source("a", "/till")], "ada", pruned).await.unwrap();
+    assert_eq!((applied[1].kind, applied[1].name.as_str(), applied[1].change), (Kind::Source, "b", Change::Deleted));
 }

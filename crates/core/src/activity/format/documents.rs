@@ -2,7 +2,9 @@
 
 use super::tasks::TASK;
 use super::triggers::{CONTEXT_SOURCE, TRIGGER};
-use super::{ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, Key, Object, SECOND, SHORTEST, Shape, duration, list};
+use super::{
+    ACTIVITY_NAME_FORM, DAY, EVENT_TYPE_FORM, Key, Object, SECOND, SHORTEST, Shape, TYPE_PATTERN, duration, list,
+};
 
 /// A document of `kind: Activity`.
 pub const ACTIVITY: Object = Object::new(
@@ -25,6 +27,70 @@ pub const EVENT_TYPE: Object = Object::new(
         Key::new("spec", Shape::Object(&EVENT_TYPE_SPEC), "What is known of the type.").required(),
     ],
 );
+
+/// A document of `kind: Source`.
+pub const SOURCE: Object = Object::new(
+    "a document",
+    &[
+        Key::new("apiVersion", Shape::Words(&["spine/v1"]), "The version of the format.").required(),
+        Key::new("kind", Shape::Words(&["Source"]), "What the document is.").required(),
+        Key::new("metadata", Shape::Object(&SOURCE_METADATA), "How it is called.").required(),
+        Key::new("spec", Shape::Object(&SOURCE_SPEC), "Who may send what.").required(),
+    ],
+);
+
+/// The `metadata` of a source.
+pub const SOURCE_METADATA: Object = Object::new(
+    "`metadata`",
+    &[Key::new("name", ACTIVITY_NAME_FORM, "What people call the source.").required(), LABELS],
+);
+
+/// The `spec` of a source.
+pub const SOURCE_SPEC: Object = Object::new(
+    "a spec",
+    &[
+        Key::new("description", Shape::Text, "Who it is, for people."),
+        Key::new(
+            "source",
+            Shape::Text,
+            "The `source` of its events, in which `*` stands for any run of characters. Of several documents that fit, the closest rules.",
+        )
+        .required(),
+        Key::new("types", list(&TYPE_PATTERN, 0, 100), "What it may send; an empty list: nothing.")
+            .default("it may send any type"),
+        Key::new(
+            "signature",
+            Shape::Words(&["none", "optional", "required"]),
+            "Whether its events are signed: `required`, each one; `optional`, a signature that is there must be right; `none`, signatures are not looked at.",
+        )
+        .default("`none`"),
+        Key::new("keys", list(&Shape::Object(&SOURCE_KEY), 1, 10), "Whose signatures count. Several are good at once, so that one can take the place of another.")
+            .beside("signature"),
+    ],
+);
+
+/// A key of a source.
+pub const SOURCE_KEY: Object = Object::new(
+    "a key",
+    &[
+        Key::new("id", KEY_ID_FORM, "What `spinekeyid` says in an event that is signed with it.").required(),
+        Key::new(
+            "publicKey",
+            Shape::Text,
+            "The Ed25519 public key, 32 bytes in base64, as `spine keys generate` prints it.",
+        )
+        .required(),
+        Key::new(
+            "notAfter",
+            Shape::Text,
+            "Until when it is good (RFC 3339), by the time at which the stream took the event.",
+        )
+        .default("it is good until it is taken out"),
+    ],
+);
+
+const KEY_ID_FORM: Shape =
+    Shape::Form { pattern: "^[A-Za-z0-9._-]{1,64}$", words: "1 to 64 letters, digits, `.`, `_` and `-`" };
 
 /// The `metadata` of an activity.
 pub const METADATA: Object = Object::new(

@@ -16,6 +16,7 @@ mod nats;
 mod schedule;
 mod schema;
 mod scope;
+mod source;
 mod sql;
 mod task;
 mod test;
@@ -33,7 +34,7 @@ use self::decoder::{Cursor, Decoder, Fields};
 pub use self::schema::{SchemaCheck, SchemaFault};
 use self::scope::Surroundings;
 use super::format::{self, Object};
-use super::{Activity, ActivityTest, EventType};
+use super::{Activity, ActivityTest, EventType, Source};
 use crate::canonical;
 use crate::document::{self, Pos, Problem, Problems};
 
@@ -44,6 +45,8 @@ pub enum Document {
     Activity(Box<Definition<Activity>>),
     /// `kind: EventType`.
     EventType(Box<Definition<EventType>>),
+    /// `kind: Source`.
+    Source(Box<Definition<Source>>),
     /// `kind: ActivityTest`.
     ActivityTest(Box<Definition<ActivityTest>>),
 }
@@ -69,6 +72,7 @@ impl Document {
         match self {
             Document::Activity(_) => "Activity",
             Document::EventType(_) => "EventType",
+            Document::Source(_) => "Source",
             Document::ActivityTest(_) => "ActivityTest",
         }
     }
@@ -78,6 +82,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.value.name,
             Document::EventType(definition) => &definition.value.name,
+            Document::Source(definition) => &definition.value.name,
             Document::ActivityTest(definition) => &definition.value.name,
         }
     }
@@ -87,6 +92,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.content,
             Document::EventType(definition) => &definition.content,
+            Document::Source(definition) => &definition.content,
             Document::ActivityTest(definition) => &definition.content,
         }
     }
@@ -96,6 +102,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.hash,
             Document::EventType(definition) => &definition.hash,
+            Document::Source(definition) => &definition.hash,
             Document::ActivityTest(definition) => &definition.hash,
         }
     }
@@ -105,6 +112,7 @@ impl Document {
         match self {
             Document::Activity(definition) => &definition.unexecuted,
             Document::EventType(definition) => &definition.unexecuted,
+            Document::Source(definition) => &definition.unexecuted,
             Document::ActivityTest(definition) => &definition.unexecuted,
         }
     }
@@ -114,6 +122,7 @@ impl Document {
         match self {
             Document::Activity(definition) => definition.pos,
             Document::EventType(definition) => definition.pos,
+            Document::Source(definition) => definition.pos,
             Document::ActivityTest(definition) => definition.pos,
         }
     }
@@ -149,9 +158,10 @@ pub fn parse_with(file_name: &str, text: &str, check_schema: SchemaCheck) -> Res
 
 type Decode = fn(&mut Decoder, &Fields<'_>) -> Option<Document>;
 
-const KINDS: [(&str, &Object, Decode); 3] = [
+const KINDS: [(&str, &Object, Decode); 4] = [
     ("Activity", &format::ACTIVITY, activity),
     ("EventType", &format::EVENT_TYPE, event_type::decode),
+    ("Source", &format::SOURCE, source::decode),
     ("ActivityTest", &format::ACTIVITY_TEST, test::decode),
 ];
 

@@ -1,4 +1,4 @@
-//! The payload schemas that a router checks events by, so that the sender is told at once.
+//! What a router checks events by, who may send what and the payload schemas, so that the sender is told at once.
 //!
 //! Without a catalog every event passes: it is the router that decides.
 
@@ -10,29 +10,44 @@ use arc_swap::ArcSwap;
 use async_nats::jetstream;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use spine_core::activity::{self, Document};
-use spine_core::admission::Rejection;
+use spine_core::activity::{self, Document, Source};
+use spine_core::admission::{Rejection, Sources};
 use spine_core::catalog::CatalogState;
 use spine_core::decision::DeadReason;
 use spine_core::event::Event;
 use spine_nats::catalog::Catalog;
 use spine_runtime::shutdown::Shutdown;
 use spine_schemas::{PayloadSchemas, Validator};
+use time::OffsetDateTime;
 
 /// When a state that could not be loaded is tried again, if no newer one has come.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The schemas of one state of the catalog, swapped whole.
+/// The rules of one state of the catalog, swapped whole.
 #[derive(Default)]
-pub(crate) struct Schemas(ArcSwap<PayloadSchemas>);
+pub(crate) struct Rules(ArcSwap<State>);
 
-/// Validators by the hash of their document: most stay from one state to the next.
-type Compiled = BTreeMap<String, (String, Arc<Validator>)>;
+#[derive(Default)]
+struct State {
+    sources: Sources,
+    schemas: PayloadSchemas,
+}
 
-impl Schemas {
-    /// Whether the event's data meets the schema of its type, in the router's words.
-    pub(crate) fn validate(&self, event: &Event) -> Result<(), Rejection> {
-        let checked = self.0.load().validate(&event.event_type, &event.data);
+/// Rules by the hash of their document: most stay from one state to the next.
+type Compiled = BTreeMap<String, Rule>;
+
+#[derive(Clone)]
+enum Rule {
+    EventType(String, Arc<Validator>),
+    Source(Arc<Source>),
+}
+
+impl Rules {
+    /// Whether the event's source may send it, and its data meets the schema of its type, in the router's words.
+    pub(crate) fn check(&self, event: &Event) -> Result<(), Rejection> {
+        let state = self.0.load();
+        state.sources.check(event, OffsetDateTime::now_utc())?;
+        let checked = state.schemas.validate(&event.event_type, &event.data);
         checked.map_err(|detail| Rejection::new(DeadReason::SchemaViolation, detail))
     }
 
@@ -49,20 +64,30 @@ impl Schemas {
             let Some(state) = state else { return shutdown.requested().await };
             match load(&catalog, &state, &compiled).await {
                 Ok(next) => {
-                    self.0.store(Arc::new(next.values().cloned().collect()));
+                    self.0.store(Arc::new(State::of(&next)));
                     compiled = next;
                 }
                 Err(reason) => {
                     let version = state.version;
-                    tracing::error!(
-                        version,
-                        reason,
-                        "the catalog's schemas can't be loaded; going on with those before"
-                    );
+                    tracing::error!(version, reason, "the catalog's rules can't be loaded; going on with those before");
                     failed = Some(state);
                 }
             }
         }
+    }
+}
+
+impl State {
+    fn of(rules: &Compiled) -> Self {
+        let schemas = rules.values().filter_map(|rule| match rule {
+            Rule::EventType(name, validator) => Some((name.clone(), validator.clone())),
+            Rule::Source(_) => None,
+        });
+        let sources = rules.values().filter_map(|rule| match rule {
+            Rule::Source(source) => Some(source.clone()),
+            Rule::EventType(..) => None,
+        });
+        Self { schemas: schemas.collect(), sources: sources.collect() }
     }
 }
 
@@ -73,7 +98,8 @@ async fn next(states: &mut BoxStream<'static, CatalogState>, failed: Option<Cata
 }
 
 async fn load(catalog: &Catalog, state: &CatalogState, before: &Compiled) -> Result<Compiled, String> {
-    let hashes: Vec<&String> = state.event_types.iter().map(|entry| &entry.hash).collect();
+    let event_types = state.event_types.iter().map(|entry| &entry.hash);
+    let hashes: Vec<&String> = event_types.chain(state.sources.iter().map(|entry| &entry.hash)).collect();
     let missing = hashes.iter().filter(|hash| !before.contains_key(**hash)).map(|hash| (*hash).clone()).collect();
     let mut next: Compiled =
         before.iter().filter(|(hash, _)| hashes.contains(hash)).map(|(hash, v)| (hash.clone(), v.clone())).collect();
@@ -83,13 +109,14 @@ async fn load(catalog: &Catalog, state: &CatalogState, before: &Compiled) -> Res
     Ok(next)
 }
 
-fn compile(document: &str) -> Result<(String, Arc<Validator>), String> {
-    let documents = activity::parse("event type", document).map_err(|problems| problems.to_string())?;
+fn compile(document: &str) -> Result<Rule, String> {
+    let documents = activity::parse("rule", document).map_err(|problems| problems.to_string())?;
     match documents.into_iter().next() {
         Some(Document::EventType(definition)) => {
             let validator = spine_schemas::compile(&definition.value.schema).map_err(|error| error.to_string())?;
-            Ok((definition.value.name, Arc::new(validator)))
+            Ok(Rule::EventType(definition.value.name, Arc::new(validator)))
         }
-        _ => Err("a document is no event type".to_owned()),
+        Some(Document::Source(definition)) => Ok(Rule::Source(Arc::new(definition.value))),
+        _ => Err("a document is neither event type nor source".to_owned()),
     }
 }
