@@ -64,6 +64,29 @@ async fn a_named_source_sends_its_types_alone_until_its_document_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_breaks_its_promise_is_refused_with_place_and_reason() {
+    let world = World::boot().await;
+    let file = world.folder.path().join("order.yaml");
+    let apply = |mode: &str, total: &str| {
+        let schema = json!({"type": "object", "properties": {"total": {"type": total}}});
+        let document = json!({"apiVersion": "spine/v1", "kind": "EventType", "metadata": {"name": "com.shop.order"},
+            "spec": {"compatibility": mode, "schema": schema}});
+        std::fs::write(&file, document.to_string()).unwrap();
+        let output = world.spine(&["apply", "--file", file.to_str().unwrap()]).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(apply("full", "number").0);
+    for mode in ["full", "none"] {
+        let (taken, text) = apply(mode, "integer");
+        let wanted = "event type \"com.shop.order\": not backward compatible: spec.schema.properties.total: \
+                      the new schema has no fraction, which the old one allows";
+        assert!(!taken && text.contains(wanted), "{text}");
+    }
+    assert!(apply("none", "number").0 && apply("none", "integer").0, "who means it says so first");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_signed_comes_in_in_both_modes_and_what_is_not_does_not() {
     let world = World::echo().await;
     let path = |name: &str| world.folder.path().join(name).to_str().unwrap().to_owned();

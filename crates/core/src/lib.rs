@@ -8,6 +8,7 @@ pub mod activity;
 pub mod admission;
 pub mod canonical;
 pub mod catalog;
+pub mod compatibility;
 pub mod decision;
 pub mod document;
 pub mod event;

@@ -73,6 +73,14 @@ pub enum StoreError {
         /// Its name.
         name: String,
     },
+    /// A changed schema breaks the compatibility that its event type promises.
+    #[error("apply event type {name:?}: {}", problems.join("; "))]
+    Incompatible {
+        /// The event type.
+        name: String,
+        /// What breaks it, each with its place in the document.
+        problems: Vec<String>,
+    },
     /// Two documents say who may send what for the same `source`.
     #[error("apply sources that name {pattern:?} twice: {names}; only one document can rule it")]
     SameSource {

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use parse::{Definition, Document, SchemaCheck, SchemaFault, parse, parse_duration, parse_with};
 
+use crate::compatibility::Compatibility;
 use crate::expression::{Expression, Template};
 use crate::pattern::Pattern;
 
@@ -310,4 +311,6 @@ pub struct EventType {
     pub description: String,
     /// `spec.schema`: the JSON Schema (2020-12) that `data` must meet.
     pub schema: Value,
+    /// `spec.compatibility`: what a change of the schema must leave as it was.
+    pub compatibility: Compatibility,
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use spine_core::compatibility;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::change::{Applied, Change, Changing, Kind};
 use super::manage;
@@ -41,7 +43,7 @@ struct Statements {
 }
 
 const EVENT_TYPES: Statements = Statements {
-    current: "select content_hash from event_type where name = $1",
+    current: "select content_hash, document from event_type where name = $1",
     upsert: "insert into event_type (name, content_hash, document, updated_by) values ($1, $2, $3::json, $4)
         on conflict (name) do update set content_hash = excluded.content_hash,
             document = excluded.document, updated_by = excluded.updated_by, updated_at = now()",
@@ -49,7 +51,7 @@ const EVENT_TYPES: Statements = Statements {
 };
 
 const SOURCES: Statements = Statements {
-    current: "select content_hash from event_source where name = $1",
+    current: "select content_hash, document from event_source where name = $1",
     upsert: "insert into event_source (name, content_hash, document, updated_by) values ($1, $2, $3::json, $4)
         on conflict (name) do update set content_hash = excluded.content_hash,
             document = excluded.document, updated_by = excluded.updated_by, updated_at = now()",
@@ -80,7 +82,8 @@ pub enum Prune {
 impl Store {
     /// Makes all of these current, or none: one transaction, serialised with every other change. The results
     /// stand in the order of the arguments, activities first, and after them what was pruned. Fails with
-    /// [`StoreError::SameSource`] if two sources would have the same `source`.
+    /// [`StoreError::SameSource`] if two sources would have the same `source`, and with
+    /// [`StoreError::Incompatible`] if a changed schema breaks what its event type promises.
     pub async fn apply(
         &self,
         activities: &[NewRevision],
@@ -208,13 +211,19 @@ async fn insert_revision(
 async fn apply_document(changing: &mut Changing, new: &NewDocument) -> Result<(), StoreError> {
     let by = changing.by();
     let statements = if new.kind == Kind::Source { SOURCES } else { EVENT_TYPES };
-    let current: Option<String> =
-        sqlx::query_scalar(statements.current).bind(&new.name).fetch_optional(changing.connection()).await?;
-    let change = match current {
-        Some(hash) if hash == new.hash => Change::Unchanged,
+    let current: Option<(String, Json<Value>)> =
+        sqlx::query_as(statements.current).bind(&new.name).fetch_optional(changing.connection()).await?;
+    let change = match &current {
+        Some((hash, _)) if *hash == new.hash => Change::Unchanged,
         Some(_) => Change::Updated,
         None => Change::Created,
     };
+    if let (Kind::EventType, Some((_, before))) = (new.kind, &current) {
+        let problems = compatibility::check_change(before, &new.document);
+        if !problems.is_empty() {
+            return Err(StoreError::Incompatible { name: new.name.clone(), problems });
+        }
+    }
     if change != Change::Unchanged {
         sqlx::query(statements.upsert)
             .bind(&new.name)

@@ -261,3 +261,24 @@ async fn two_documents_for_one_source_are_refused() {
     let applied = store.apply(&[], &[source("a", "/till")], "ada", pruned).await.unwrap();
     assert_eq!((applied[1].kind, applied[1].name.as_str(), applied[1].change), (Kind::Source, "b", Change::Deleted));
 }
+
+#[tokio::test]
+async fn a_schema_that_breaks_its_mode_is_refused_with_everything_beside_it() {
+    let store = store().await;
+    let order = |mode: &str, total: &str| {
+        let schema = json!({"type": "object", "properties": {"total": {"type": total}}});
+        event_type("com.shop.order", json!({"spec": {"compatibility": mode, "schema": schema}}))
+    };
+    store.apply(&[], &[order("backward", "integer")], "ada", APPLY).await.unwrap();
+    store.apply(&[], &[order("backward", "number")], "ada", APPLY).await.unwrap();
+    let beside = [activity("fulfil", json!({}))];
+    for mode in ["backward", "none"] {
+        let error = store.apply(&beside, &[order(mode, "integer")], "ada", APPLY).await.unwrap_err();
+        let place = "not backward compatible: spec.schema.properties.total: the new schema has no fraction";
+        assert!(error.to_string().contains(place), "{error}");
+    }
+    assert!(store.list_activities().await.unwrap().is_empty());
+    // Who means it says so first.
+    store.apply(&[], &[order("none", "number")], "ada", APPLY).await.unwrap();
+    store.apply(&beside, &[order("none", "integer")], "ada", APPLY).await.unwrap();
+}

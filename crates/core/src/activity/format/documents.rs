@@ -115,6 +115,12 @@ pub const EVENT_TYPE_SPEC: Object = Object::new(
         Key::new("description", Shape::Text, "What the type is for, for people."),
         Key::new("schema", Shape::JsonSchema, "The JSON Schema that the `data` of an event must meet to come in.")
             .required(),
+        Key::new(
+            "compatibility",
+            Shape::Words(&["none", "backward", "forward", "full"]),
+            "What a change of the schema must leave as it was: `backward`, the new one allows what the one before did; `forward`, the one before allowed what the new one does; `full`, both.",
+        )
+        .default("`none`"),
     ],
 );
 
