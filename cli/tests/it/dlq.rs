@@ -79,6 +79,7 @@ async fn letters_are_found_counted_and_dropped() {
     publish_raw(&world, "events.com.test.asked", &[STRUCTURED], b"no event".to_vec()).await;
     letters(&world, &[], 1).await;
     publish_raw(&world, "events.com.test.asked", &[STRUCTURED], event("elsewhere", "com.test.other")).await;
+    letters(&world, &[], 2).await;
     publish_raw(&world, "events.com.test.odd", &[STRUCTURED], event("elsewhere too", "com.test.asked")).await;
     let all = letters(&world, &[], 3).await;
     assert_eq!(ids(&all)[..2], ["elsewhere too", "elsewhere"]);

@@ -100,6 +100,7 @@ async fn what_is_no_event_is_redriven_as_what_was_meant() {
     let world = World::echo().await;
     let broken = r#"{"specversion": "1.0", "type": "com.test.asked", "id": "one", "data": {"n": 1}}"#;
     publish_raw(&world, "events.com.test.asked", &[super::STRUCTURED], broken.as_bytes().to_vec()).await;
+    letters(&world, &[], 1).await;
     let headers = [("ce-specversion", "1.0"), ("ce-type", "com.test.asked"), ("ce-id", "two")];
     publish_raw(&world, "events.com.test.asked", &headers, br#"{"n": 2}"#.to_vec()).await;
     letters(&world, &[], 2).await;
