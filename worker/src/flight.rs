@@ -83,9 +83,10 @@ impl Future for Flight<'_> {
 
 /// Starts an instance. What takes work back goes on when the run is cancelled.
 pub(crate) fn begin<W: 'static>(ctx: &WorkflowContext<W>, start: Start) -> Flight<'_> {
-    let token = match names::undone_by(&start.task) {
-        Some(_) => WorkflowCancellationToken::new(),
-        None => ctx.cancellation_token().child_token(),
+    // A timer must not be cancelled with the run: the SDK panics, each time anew, where it fires in the same moment.
+    let token = match start.is_pause() || names::undone_by(&start.task).is_some() {
+        true => WorkflowCancellationToken::new(),
+        false => ctx.cancellation_token().child_token(),
     };
     let (task, index, pause) = (start.task.clone(), start.index, start.is_pause());
     let result: LocalBoxFuture<'_, _> = match (&start.foreign, &start.child, &start.pause) {
@@ -163,7 +164,7 @@ async fn run_child<W: 'static>(
         Err(error) => return not_started(child, &error),
     };
     let Some(deadline) = deadline else { return called(child, result.await) };
-    let timer_token = token.child_token();
+    let timer_token = WorkflowCancellationToken::new();
     let timer = ctx.timer(TimerOptions::builder(deadline).cancellation_token(timer_token.clone()).build());
     match select(Box::pin(result), Box::pin(timer)).await {
         Either::Left((result, _)) => {

@@ -51,6 +51,7 @@ impl FromRow<'_, PgRow> for InstanceRow {
             received: row::number(row, "received")?,
             folded: row::number(row, "folded")?,
             cancelled_by: row.try_get("cancelled_by")?,
+            // One that is over has none left.
             left: left.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
         })
     }
@@ -142,8 +143,8 @@ impl Store {
                 from run r where i.run = $1 and r.id = i.run and i.expires_at is null and $2 is not null
                 returning i.expires_at
             )
-            select i.*, greatest(extract(epoch from
-                coalesce(i.expires_at, (select expires_at from bounded)) - clock_timestamp()), 0)::float8 as seconds_left
+            select i.*, extract(epoch from coalesce(i.expires_at, (select expires_at from bounded)) - clock_timestamp())::float8
+                as seconds_left
             from instance i where i.run = $1",
         )
         .bind(run)
