@@ -11,6 +11,7 @@ pub use specs::{SpecError, Specs, WaitSpec, stored_key};
 use crate::activity::Instance;
 use crate::event::Event;
 use crate::expression::Scope;
+use crate::words::kind;
 
 /// A stretch of the stream, read in order by one state of catalog and registry.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,16 +85,5 @@ pub fn instance_key(instance: &Instance, event: &Event, config: &Value) -> Resul
         Ok(Value::String(_)) => Err(format!("instance.key `{}` gave an empty text", instance.key.source())),
         Ok(other) => Err(format!("instance.key `{}` gave {}, wanted a text", instance.key.source(), kind(&other))),
         Err(error) => Err(format!("instance.key: {error}")),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

@@ -2,8 +2,22 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// The units of a duration, with their milliseconds, the longest first.
 pub(crate) const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// What kind of JSON value it is.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
 
 /// "did you mean `x`?" if one of `known` is near, otherwise the list of them.
 pub fn suggest(word: &str, known: &[&str]) -> String {

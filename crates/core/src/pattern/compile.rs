@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::operand::{kind, operator};
+use super::operand::operator;
 use super::operator::{Literal, Operator};
 use super::{Field, MAX_ALTERNATIVES, MAX_COMBINATIONS, MAX_DEPTH, MAX_EXPANDED, MAX_PARTS, MAX_TEXT_BYTES, Pattern};
+use crate::words;
 
 type Errors = Vec<(String, String)>;
 
@@ -86,7 +87,7 @@ impl Compiler {
                 format!("nested too deep: at most {MAX_DEPTH} objects in one another")
             }
             Value::Object(map) => return Some(map),
-            _ => format!("a pattern is an object of fields, not {}", kind(value)),
+            _ => format!("a pattern is an object of fields, not {}", words::kind(value)),
         };
         self.error(pointer, message);
         None
@@ -104,7 +105,7 @@ impl Compiler {
                 Vec::new()
             }
             other => {
-                self.error(pointer, format!("`$or` takes a list of at least two patterns, not {}", kind(other)));
+                self.error(pointer, format!("`$or` takes a list of at least two patterns, not {}", words::kind(other)));
                 Vec::new()
             }
         }

@@ -20,7 +20,7 @@ pub(super) fn operator(map: &Map<String, Value>) -> Result<Operator, String> {
     match name {
         "exists" => match value.as_bool() {
             Some(wanted) => Ok(Operator::Exists(wanted)),
-            None => Err(format!("`exists` takes true or false, not {}", kind(value))),
+            None => Err(format!("`exists` takes true or false, not {}", words::kind(value))),
         },
         "anything-but" => anything_but(value),
         "numeric" => numeric(value),
@@ -70,7 +70,7 @@ fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, String> {
             Err(format!("`{name}` takes a text of at most {MAX_TEXT_BYTES} bytes, not {}", text.len()))
         }
         Some(text) => Ok(text),
-        None => Err(format!("`{name}` takes a text, not {}", kind(value))),
+        None => Err(format!("`{name}` takes a text, not {}", words::kind(value))),
     }
 }
 
@@ -88,7 +88,7 @@ fn text_or_number(value: &Value) -> Result<Literal, String> {
             Err(format!("`anything-but` takes texts of at most {MAX_TEXT_BYTES} bytes, not {}", text.len()))
         }
         Some(literal @ (Literal::Text(_) | Literal::Number(..))) => Ok(literal),
-        _ => Err(format!("`anything-but` takes texts and numbers, or one operator, not {}", kind(value))),
+        _ => Err(format!("`anything-but` takes texts and numbers, or one operator, not {}", words::kind(value))),
     }
 }
 
@@ -127,16 +127,4 @@ fn numeric<'v>(value: &'v Value) -> Result<Operator, String> {
 /// The start of a name that a user wrote.
 fn start(name: &str) -> String {
     name.chars().take(40).collect()
-}
-
-/// What kind of JSON value it is.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
