@@ -59,7 +59,7 @@ pub async fn run(resources: Resources, shutdown: Shutdown) -> Result<(), RelayEr
                 STANDBY
             }
             Err(error) => {
-                tell(&component, "take the relay's lock", &error);
+                component.failing("take the relay's lock", &error);
                 pauses.next().unwrap_or(STANDBY)
             }
         };
@@ -100,12 +100,4 @@ async fn hold(
 
 fn pauses() -> spine_runtime::backoff::Backoff {
     spine_runtime::backoff::Backoff::new(PAUSES.0, PAUSES.1, 2)
-}
-
-/// Says that something failed and is tried again, with all its causes.
-fn tell(component: &Component, action: &str, error: &(dyn std::error::Error + 'static)) {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    tracing::warn!(error = text, "failed to {action}, trying again");
-    component.down(format!("failed to {action}: {text}"));
 }

@@ -50,7 +50,7 @@ pub(crate) async fn project(resources: &Resources, shutdown: &Shutdown) -> Resul
             Err(ProjectionError::Store(error)) if !error.is_transient() => return Err(error.into()),
             Err(error) => {
                 resources.metrics.relay.catalog_failures.inc();
-                crate::tell(&component, "project the catalog", &error);
+                component.failing("project the catalog", &error);
                 pauses.next().unwrap_or(PAUSES.1)
             }
         };

@@ -14,7 +14,7 @@ use spine_store::{OutboxListener, OutboxRow, StoreError};
 use tokio::time::Instant;
 
 use crate::wave::waves;
-use crate::{RelayError, Resources, pauses, tell};
+use crate::{RelayError, Resources, pauses};
 
 /// The most rows that are claimed at once: four full waves, and a few megabytes at most events' size.
 const CLAIM: u32 = 1000;
@@ -68,7 +68,7 @@ pub(crate) async fn relay(resources: &Resources, component: &Component, shutdown
             }
             Err(BatchError::Store(error)) if !error.is_transient() => return Err(error.into()),
             Err(error) => {
-                tell(component, "relay", &error);
+                component.failing("relay", &error);
                 pauses.next().unwrap_or(POLL)
             }
         };

@@ -122,7 +122,7 @@ impl Reader {
                     STANDBY
                 }
                 Err(error) => {
-                    self.tell("take the turn to read events into the inbox", &error);
+                    self.component.failing("take the turn to read events into the inbox", &error);
                     pauses.next().unwrap_or(STANDBY)
                 }
             };
@@ -151,7 +151,7 @@ impl Reader {
         while !self.shutdown.is_requested() {
             let mut went_well = false;
             if let Err(error) = self.session(&mut went_well).await {
-                self.tell("read events into the inbox", &error);
+                self.component.failing("read events into the inbox", &error);
                 if went_well {
                     pauses = self::pauses();
                 }
@@ -229,14 +229,6 @@ impl Reader {
             () = tokio::time::sleep(pause) => {}
             () = self.shutdown.requested() => {}
         }
-    }
-
-    /// Says that something failed and is tried again, with all its causes.
-    fn tell(&self, action: &str, error: &(dyn std::error::Error + 'static)) {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        tracing::warn!(error = text, "failed to {action}, trying again");
-        self.component.down(format!("failed to {action}: {text}"));
     }
 }
 

@@ -77,6 +77,14 @@ impl Component {
         self.set(State::Down { reason: reason.into() });
     }
 
+    /// It failed to do this and tries again: says so, with all causes, here and in the log.
+    pub fn failing(&self, action: &str, error: &(dyn std::error::Error + 'static)) {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        tracing::warn!(error = text, "failed to {action}, trying again");
+        self.down(format!("failed to {action}: {text}"));
+    }
+
     /// Replaces its state.
     pub fn set(&self, state: State) {
         self.health.states().insert(self.name, state);
