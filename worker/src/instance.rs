@@ -5,6 +5,7 @@
 
 mod folding;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use spine_core::names;
 use spine_core::planning::{self, Outcome, Progress};
 use spine_core::run::{Failure, FailureClass, TaskStatus};
 use spine_core::words;
-use spine_store::{InstanceRow, RunRow, StoreError, TaskRow};
+use spine_store::{InstanceEvent, InstanceRow, RunRow, StoreError, TaskRow};
 
 use crate::advance::{complete_results, count, fail, give_up_waiting, resolve, wind_up};
 use crate::context::Held;
@@ -191,15 +192,30 @@ struct Loaded {
 async fn load(asked: &Asked<'_>, cancelled: Option<&str>) -> Result<Loaded, StoreError> {
     let Asked { engine, run, stateful, .. } = asked;
     let row = engine.store.instance(&run.id, stateful.expire_after).await?;
-    let unsettled = engine.store.unsettled_events(&run.id).await?;
-    let ordinals: Vec<u32> = unsettled.iter().map(|event| event.ordinal).collect();
-    let rows = engine.store.tasks_of_instance(&run.id, &asked.each_event, &ordinals).await?;
     let last = row.folded.checked_sub(1);
-    let missing = missing_events(&rows, last, &ordinals);
-    let others = engine.store.folded_events(&run.id, &missing).await?;
-    let scopes = Scopes::new(asked.base.clone(), run.event.hops()).with_events(unsettled.iter().chain(&others));
+    let Open { rows, unsettled, events } = open(asked, last).await?;
+    let scopes = Scopes::new(asked.base.clone(), run.event.hops()).with_events(&events);
     let outcome = forced(&row, stateful, cancelled);
-    Ok(Loaded { row, rows, last, unsettled: ordinals, scopes, outcome })
+    Ok(Loaded { row, rows, last, unsettled, scopes, outcome })
+}
+
+/// What is not over in an instance.
+struct Open {
+    rows: Vec<TaskRow>,
+    unsettled: Vec<u32>,
+    /// Those unsettled, and the others that decided one of the rows.
+    events: Vec<InstanceEvent>,
+}
+
+/// Loads what is not over, and the `last` event.
+async fn open(asked: &Asked<'_>, last: Option<u32>) -> Result<Open, StoreError> {
+    let Asked { engine, run, .. } = asked;
+    let mut events = engine.store.unsettled_events(&run.id).await?;
+    let unsettled: Vec<u32> = events.iter().map(|event| event.ordinal).collect();
+    let rows = engine.store.tasks_of_instance(&run.id, &asked.each_event, &unsettled).await?;
+    let missing = missing_events(&rows, last, &unsettled);
+    events.extend(engine.store.folded_events(&run.id, &missing).await?);
+    Ok(Open { rows, unsettled, events })
 }
 
 /// The events besides the unsettled ones that expressions of `rows` may see.
@@ -282,14 +298,13 @@ async fn wait(
     ask: Ask,
 ) -> Result<Next, StoreError> {
     let Asked { engine, run, definition, stateful, .. } = asked;
-    let unsettled = engine.store.unsettled_events(&run.id).await?;
-    let ordinals: Vec<u32> = unsettled.iter().map(|event| event.ordinal).collect();
-    let rows = engine.store.tasks_of_instance(&run.id, &asked.each_event, &ordinals).await?;
+    let Open { rows, events, .. } = open(asked, None).await?;
     let escalations = people::escalations(engine, &run.id, definition).await?;
-    let others = missing_events(&rows, None, &ordinals);
-    let others = engine.store.folded_events(&run.id, &others).await?;
-    let scopes = Scopes::new(asked.base.clone(), run.event.hops()).with_events(unsettled.iter().chain(&others));
-    let hops = |row: &TaskRow| scopes.seen(row.ordinal).hops;
+    let decided_by: BTreeMap<u32, u64> = events.iter().map(|one| (one.ordinal, one.event.hops())).collect();
+    let hops = |row: &TaskRow| {
+        let hops = row.ordinal.and_then(|ordinal| decided_by.get(&ordinal).copied());
+        hops.unwrap_or_else(|| run.event.hops())
+    };
     let mut start = starting::due(run, definition, &rows, &question.started, &escalations, &hops);
     ended.extend(starting::over(&rows, &question.started));
     let performed = rows.iter().any(is_performed);

@@ -71,12 +71,13 @@ impl Folding<'_> {
         position: &mut Position,
         writer: &mut Writer<'_>,
     ) -> Decision {
+        let open = Open::of(&loaded.rows, writer);
         let mut state = loaded.row.state.clone().unwrap_or_else(|| planning::initial_state(self.asked.stateful));
         for event in events {
             if self.is_complete(loaded, position)? {
                 break;
             }
-            if is_full(&loaded.rows, writer) || position.failure(self.asked.definition).is_some() {
+            if open.with_decided(writer).is_full() || position.failure(self.asked.definition).is_some() {
                 return Ok((Then::Wait, None));
             }
             state = self.one(event, &state, loaded, position, writer)?;
@@ -208,13 +209,36 @@ fn carry_out(
     Ok(emitted)
 }
 
-/// Whether so much is under way that no event is folded, with what this step decides and without what has ended.
-fn is_full(rows: &[TaskRow], writer: &Writer<'_>) -> bool {
-    let ended = |task: &str, index| writer.record.results.iter().any(|one| one.task == task && one.index == index);
-    let open = rows.iter().filter(|row| row.status == TaskStatus::Created && !row.is_undecided());
-    let open = open.filter(|row| !ended(&row.task, row.index)).map(|row| row.uses.as_deref().unwrap_or_default());
-    let decided = writer.record.created.iter().filter(|one| one.status == TaskStatus::Created);
-    let (waiting, performed): (Vec<&str>, Vec<&str>) =
-        open.chain(decided.map(|one| one.uses.as_str())).partition(|uses| is_waiting(uses));
-    performed.len() > MOST_PERFORMED || waiting.len() > MOST_WAITING
+/// How many task instances are not over.
+#[derive(Clone, Copy)]
+struct Open {
+    performed: usize,
+    waiting: usize,
+}
+
+impl Open {
+    /// Those of the rows without what has ended since.
+    fn of(rows: &[TaskRow], writer: &Writer<'_>) -> Self {
+        let ended = |row: &TaskRow| writer.record.results.iter().any(|one| row.is(&one.task, one.index));
+        let open = rows.iter().filter(|row| row.status == TaskStatus::Created && !row.is_undecided() && !ended(row));
+        Self { performed: 0, waiting: 0 }.with(open.map(|row| row.uses.as_deref().unwrap_or_default()))
+    }
+
+    /// The same with what this step has decided so far.
+    fn with_decided(self, writer: &Writer<'_>) -> Self {
+        let open = writer.record.created.iter().filter(|one| one.status == TaskStatus::Created);
+        self.with(open.map(|one| one.uses.as_str()))
+    }
+
+    fn with<'a>(self, kinds: impl Iterator<Item = &'a str>) -> Self {
+        kinds.fold(self, |open, uses| match is_waiting(uses) {
+            true => Self { waiting: open.waiting + 1, ..open },
+            false => Self { performed: open.performed + 1, ..open },
+        })
+    }
+
+    /// Whether that is so much that no event is folded.
+    fn is_full(self) -> bool {
+        self.performed > MOST_PERFORMED || self.waiting > MOST_WAITING
+    }
 }
