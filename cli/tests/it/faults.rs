@@ -10,14 +10,33 @@ use crate::world::{PATIENCE, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_killed_between_start_and_ack_makes_one_run() {
+    let (mut world, consumer) = router_killed_between_start_and_ack().await;
+    world.start("router", &[]).await;
+    let trace = world.settled("one");
+    assert_eq!(trace["decisions"].as_array().unwrap().len(), 1);
+    assert_eq!(trace["decisions"][0]["outcome"], json!({"decision": "started"}));
+    assert!(trace["decisions"][0]["delivery"].as_u64() > Some(1), "it was delivered again");
+    assert!((world.metric("router", "spine_router_starts_total{outcome=\"already_started\"}").await - 1.0).abs() < 0.1);
+    assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(trace["runs"][0]["tasks"].as_array().unwrap().len(), 1);
+    wait::until("the delivery is settled", PATIENCE, async || {
+        (consumer.get_info().await.ok()?.num_ack_pending == 0).then_some(())
+    })
+    .await;
+    world.end().await;
+}
+
+/// A world without a router: the only one there was has started the run of the event `one`, and died before it could
+/// say so.
+pub(crate) async fn router_killed_between_start_and_ack() -> (World, Consumer) {
     let mut world = World::boot().await;
     world.apply_echo();
     world.start("relay", &[]).await;
     world.start("worker", &[]).await;
     let consumer = shorten_ack_wait(&world).await;
 
-    // The first router reaches Temporal, but nothing that it sends reaches the broker any more: it can
-    // start the run, and can't record or acknowledge it.
+    // The router reaches Temporal, but nothing that it sends reaches the broker any more: it can start the run, and
+    // can't record or acknowledge it.
     let proxy = Proxy::start(world.stack.servers().await.nats.as_ref().unwrap().port()).await.unwrap();
     world.start("router", &[("NATS_URL", &format!("nats://{}", proxy.address()))]).await;
     wait::until("the router waits for events", PATIENCE, async || {
@@ -32,20 +51,7 @@ async fn a_router_killed_between_start_and_ack_makes_one_run() {
     .await;
     assert!(consumer.get_info().await.unwrap().num_ack_pending > 0, "the delivery is not acknowledged");
     world.kill("router");
-
-    world.start("router", &[]).await;
-    let trace = world.settled("one");
-    assert_eq!(trace["decisions"].as_array().unwrap().len(), 1);
-    assert_eq!(trace["decisions"][0]["outcome"], json!({"decision": "started"}));
-    assert!(trace["decisions"][0]["delivery"].as_u64() > Some(1), "it was delivered again");
-    assert!((world.metric("router", "spine_router_starts_total{outcome=\"already_started\"}").await - 1.0).abs() < 0.1);
-    assert_eq!(world.json(&["runs", "list"]).as_array().unwrap().len(), 1);
-    assert_eq!(trace["runs"][0]["tasks"].as_array().unwrap().len(), 1);
-    wait::until("the delivery is settled", PATIENCE, async || {
-        (consumer.get_info().await.ok()?.num_ack_pending == 0).then_some(())
-    })
-    .await;
-    world.end().await;
+    (world, consumer)
 }
 
 #[tokio::test(flavor = "multi_thread")]

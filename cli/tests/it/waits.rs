@@ -4,52 +4,34 @@ use serde_json::{Value, json};
 use spine_core::event::Event;
 use spine_core::names;
 use spine_testkit::wait;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use crate::endpoint::{Answer, Endpoint};
 use crate::world::{PATIENCE, SOURCE, World, until_metric};
 
 const INSTANT: &str = r#"spine_inbox_delivered_total{to="wait"}"#;
 
 /// An endpoint that answers once it is opened; `/refuse` then as well, with a refusal until it is mended.
 struct Gate {
-    url: String,
+    endpoint: Endpoint,
     open: watch::Sender<bool>,
     mended: watch::Sender<bool>,
-    server: JoinHandle<()>,
 }
 
 impl Gate {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let (open, opened) = watch::channel(false);
         let (mended, is_mended) = watch::channel(false);
-        let server = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (mut opened, is_mended) = (opened.clone(), is_mended.clone());
-                tokio::spawn(async move {
-                    let mut stream = BufStream::new(stream);
-                    let (mut first, mut line) = (String::new(), String::new());
-                    stream.read_line(&mut first).await?;
-                    while line != "\r\n" {
-                        line.clear();
-                        stream.read_line(&mut line).await?;
-                    }
-                    let refuses = first.contains("/refuse") && !*is_mended.borrow();
-                    opened.wait_for(|open| *open).await.unwrap();
-                    let status = if refuses { "400 No" } else { "200 Yes" };
-                    let answer = format!(
-                        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{{}}"
-                    );
-                    stream.write_all(answer.as_bytes()).await?;
-                    stream.flush().await
-                });
-            }
-        });
-        Self { url, open, mended, server }
+        let endpoint = Endpoint::start(move |request, _| {
+            let refuses = request["path"] == "/refuse" && !*is_mended.borrow();
+            let mut opened = opened.clone();
+            Answer::Later(Box::pin(async move {
+                opened.wait_for(|open| *open).await.unwrap();
+                Answer::Whole(if refuses { 400 } else { 200 }, "application/json", "{}".into())
+            }))
+        })
+        .await;
+        Self { endpoint, open, mended }
     }
 }
 
@@ -74,7 +56,7 @@ impl Scene {
     }
 
     async fn start_worker(&mut self) {
-        let url = self.gate.url.clone();
+        let url = self.gate.endpoint.url.clone();
         self.world.start("worker", &[("SPINE_VALUES__gate", &url)]).await;
     }
 
@@ -119,7 +101,7 @@ impl Scene {
     }
 
     async fn end(self) {
-        self.gate.server.abort();
+        drop(self.gate);
         self.world.end().await;
     }
 }

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde_json::json;
-use spine_testkit::proxy::Proxy;
-use spine_testkit::wait;
 
 use super::letters;
-use crate::faults::shorten_ack_wait;
-use crate::world::{PATIENCE, World};
+use crate::faults::router_killed_between_start_and_ack;
 
 const SECOND: &str = r#"
 apiVersion: spine/v1
@@ -24,26 +21,7 @@ spec:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_starts_only_what_is_missing() {
-    let mut world = World::boot().await;
-    world.apply_echo();
-    world.start("relay", &[]).await;
-    world.start("worker", &[]).await;
-    let consumer = shorten_ack_wait(&world).await;
-
-    // A router starts the run, and dies before it can say so.
-    let proxy = Proxy::start(world.stack.servers().await.nats.as_ref().unwrap().port()).await.unwrap();
-    world.start("router", &[("NATS_URL", &format!("nats://{}", proxy.address()))]).await;
-    wait::until("the router waits for events", PATIENCE, async || {
-        (consumer.get_info().await.ok()?.num_waiting > 0).then_some(())
-    })
-    .await;
-    proxy.hold_upstream();
-    world.ask("one");
-    wait::until("the run is there", PATIENCE, async || {
-        (world.json(&["runs", "list"]).as_array()?.len() == 1).then_some(())
-    })
-    .await;
-    world.kill("router");
+    let (mut world, consumer) = router_killed_between_start_and_ack().await;
 
     // So do nine more, with the message in their hands.
     let mut delivered = 1;
